@@ -1,0 +1,118 @@
+"""The error family, named by what the catcher does.
+
+AppError
+├─ DeliveryError      answered with its `status`, never enqueued
+│  ├─ BadSignature    401
+│  ├─ BadPayload      400
+│  └─ TooLarge        413
+├─ Retryable          the job waits and runs again
+│  ├─ RateLimited     ... not before `reset_at`
+│  ├─ Unavailable     ... the other side did not answer properly
+│  └─ Overtaken       ... at once: the head moved while we reviewed it
+├─ Permanent          the job ends; the check run and a comment say why
+│  ├─ PullRequestGone
+│  ├─ Locked          nobody may comment on this pull request
+│  └─ Forbidden       a permission or the installation is missing
+├─ ModelError         one question stays without an answer, and why
+│  ├─ ModelRefused    this chunk: the model or a filter declined
+│  ├─ ModelUnavailable this chunk: no usable answer in time
+│  ├─ PromptTooLong   this chunk: larger than the model's context
+│  ├─ ModelDenied     every chunk: key or model name is wrong
+│  └─ OutOfCredit     every chunk: no money
+├─ AnswerInvalid      a model answer that breaks the schema
+└─ Unusable           what a person gave us cannot be used (exit status 2)
+"""
+
+
+class AppError(Exception):
+    """Anything this program raises on purpose. Its text is fit for users."""
+
+
+class DeliveryError(AppError):
+    """A delivery that is refused at the door."""
+
+    status = 400
+
+
+class BadSignature(DeliveryError):
+    status = 401
+
+
+class BadPayload(DeliveryError):
+    status = 400
+
+
+class TooLarge(DeliveryError):
+    status = 413
+
+
+class Retryable(AppError):
+    """Worth another try, not before `reset_at` (epoch seconds) where that is known."""
+
+    def __init__(self, message: str, *, reset_at: float | None = None) -> None:
+        super().__init__(message)
+        self.reset_at = reset_at
+
+
+class RateLimited(Retryable):
+    pass
+
+
+class Unavailable(Retryable):
+    pass
+
+
+class Overtaken(Retryable):
+    pass
+
+
+class Permanent(AppError):
+    """Another try would end the same way. `remedy` says what a person can do."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class PullRequestGone(Permanent):
+    pass
+
+
+class Locked(Permanent):
+    pass
+
+
+class Forbidden(Permanent):
+    pass
+
+
+class ModelError(AppError):
+    """The model gave no usable answer to one question."""
+
+
+class ModelRefused(ModelError):
+    pass
+
+
+class ModelUnavailable(ModelError):
+    pass
+
+
+class PromptTooLong(ModelError):
+    pass
+
+
+class ModelDenied(ModelError):
+    pass
+
+
+class OutOfCredit(ModelError):
+    pass
+
+
+class AnswerInvalid(AppError):
+    pass
+
+
+class Unusable(AppError):
+    """Input or settings that cannot be used; the text lists what to do."""

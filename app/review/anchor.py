@@ -1,0 +1,404 @@
+"""The gate between claim and proof: a finding stays only if the code it quotes is in the change.
+
+Knows which lines of a diff can carry a comment, and where a quote stands. A quote is compared as a
+run of words and signs, so white space and line ends do not count. Knows nothing of what a finding
+means. See `product.md` §3: anchored, moved, to the summary, or dropped; never refused by GitHub.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from app.review.diff import Diff, FileDiff, Hunk, Side, Status
+from app.review.findings import Candidate, Dropped, Finding, Gate, Location, fingerprint
+
+GATE = "anchored"
+UNPROVEN = "unproven"
+UNKNOWN_PATH = "unknown_path"
+AMBIGUOUS = "the quoted code stands in several places, equally near"
+OUTSIDE = "the quoted code is outside the changed lines and those around them"
+
+MIN_FRAGMENT = 4
+"""Signs, without white space, that a quote needs to prove something if it is no whole line."""
+
+Shown = Mapping[tuple[str, Side, int], str]
+"""The text of a line as a prompt showed it, by path, side and number."""
+
+
+class Range(NamedTuple):
+    """Lines `first` … `last`, 1-based, both ends included."""
+
+    first: int
+    last: int
+
+
+def commentable(file: FileDiff, side: Side) -> tuple[Range, ...]:
+    """Tell the lines of one side that can carry a comment, in order; no range leaves its hunk.
+
+    RIGHT: all new lines of each hunk (added and context). LEFT: runs of deleted lines.
+    """
+    return tuple(lines for hunk in file.hunks for lines in _commentable_in(hunk, side))
+
+
+def is_commentable(file: FileDiff, side: Side, start_line: int, line: int) -> bool:
+    """Whether GitHub takes a comment on these lines (`start_line == line` for a single one)."""
+    return any(
+        first <= start_line <= line <= last  # a range in one piece, within one hunk
+        for first, last in commentable(file, side)
+    )
+
+
+def anchor(
+    candidates: Sequence[Candidate],
+    diff: Diff,
+    shown: Shown,
+    head_text: Mapping[str, str] | None = None,
+) -> Gate[Finding]:
+    """Put each candidate where its quote stands; drop it if that is nowhere.
+
+    `shown` is needed for lines that a prompt showed otherwise than the diff has them, or that are
+    in no hunk; `head_text` (path to text) lets quotes from outside the hunks be recognised.
+    """
+    paths = _known_paths(diff.files)
+    by_path: dict[str, list[int]] = {}
+    results: list[Finding | Dropped] = []
+    for number, candidate in enumerate(candidates):
+        results.append(_dropped(candidate, UNKNOWN_PATH))
+        path = _find_path(candidate.location.path, paths)
+        if path is not None:
+            by_path.setdefault(path, []).append(number)
+    shown_in = _by_path(shown, by_path)
+    for path, numbers in by_path.items():
+        files = [file for file in diff.files if file.path == path]
+        places = _Places(_sources(files, shown_in[path], (head_text or {}).get(path)))
+        for number in numbers:
+            results[number] = _judge(candidates[number], path, places)
+    return Gate(
+        kept=tuple(result for result in results if isinstance(result, Finding)),
+        dropped=tuple(result for result in results if isinstance(result, Dropped)),
+    )
+
+
+def _commentable_in(hunk: Hunk, side: Side) -> Iterator[Range]:
+    if side is Side.RIGHT:
+        if hunk.new_count:
+            yield Range(hunk.new_start, hunk.new_start + hunk.new_count - 1)
+        return
+    run: Range | None = None
+    for line in hunk.lines:
+        if line.kind != "-" or line.old is None:
+            continue
+        if run and line.old == run.last + 1:
+            run = Range(run.first, line.old)
+            continue
+        if run:
+            yield run
+        run = Range(line.old, line.old)
+    if run:
+        yield run
+
+
+# ---- one candidate -------------------------------------------------------------------------------
+
+
+def _judge(candidate: Candidate, path: str, places: "_Places") -> Finding | Dropped:
+    named = candidate.location
+    for quote in _quotes(candidate.evidence):
+        found = _nearest(places, quote, named)
+        if found:
+            location = Location(
+                path=path, side=found.side, start_line=found.lines.first, line=found.lines.last
+            )
+            return _finding(candidate, location, found.summary_reason)
+    return _dropped(candidate, UNPROVEN)
+
+
+class _Found(NamedTuple):
+    side: Side
+    lines: Range
+    summary_reason: str | None
+
+
+class _Spot(NamedTuple):
+    """The nearest place on one side, and how far it is from the lines that were named."""
+
+    distance: int
+    side: Side
+    place: "_Place"
+    is_ambiguous: bool
+
+
+def _nearest(places: "_Places", quote: str, named: Location) -> _Found | None:
+    """Find the place of a quote: on the lines named, else whole lines, else a part of lines."""
+    wanted = Range(*sorted((named.start_line, named.line)))
+    whole = _best_spot(places, quote, named.side, wanted, is_whole=True)
+    if whole and _is_there(whole, named.side):
+        return _there(whole, wanted)
+    part = _best_spot(places, quote, named.side, wanted, is_whole=False)
+    if part and _is_there(part, named.side):
+        return _there(part, wanted)
+    spot = whole or part
+    if spot:
+        return _Found(spot.side, spot.place.lines, AMBIGUOUS if spot.is_ambiguous else None)
+    outside = places.outside(quote)
+    return _Found(Side.RIGHT, outside, OUTSIDE) if outside else None
+
+
+def _is_there(spot: _Spot, side: Side) -> bool:
+    return spot.distance == 0 and spot.side is side
+
+
+def _there(spot: _Spot, wanted: Range) -> _Found:
+    """Keep the lines that were named, as far as they can carry one comment."""
+    first = max(wanted.first, spot.place.bounds.first)
+    last = min(wanted.last, spot.place.bounds.last)
+    return _Found(spot.side, Range(first, last), None)
+
+
+def _best_spot(
+    places: "_Places", quote: str, side: Side, wanted: Range, *, is_whole: bool
+) -> _Spot | None:
+    other = Side.LEFT if side is Side.RIGHT else Side.RIGHT
+    spots = [
+        spot
+        for where in (side, other)
+        if (spot := _spot(where, places.inside(where, quote, is_whole=is_whole), wanted))
+    ]
+    return min(spots, key=lambda spot: spot.distance, default=None)
+
+
+def _spot(side: Side, places: Sequence["_Place"], wanted: Range) -> _Spot | None:
+    """Choose among places in order: the last that begins before the wanted end, or the next one."""
+    if not places:
+        return None
+    after = bisect_right(places, wanted.last, key=lambda place: place.lines.first)
+    near = [(_distance(place.lines, wanted), place) for place in places[max(0, after - 2) : after]]
+    near.reverse()
+    near += [(_distance(place.lines, wanted), place) for place in places[after : after + 1]]
+    distance, best = min(near, key=lambda item: item[0])
+    rivals = {place.quote_at for far, place in near if far == distance}
+    return _Spot(distance, side, best, len(rivals) > 1)
+
+
+def _distance(lines: Range, wanted: Range) -> int:
+    return max(0, lines.first - wanted.last, wanted.first - lines.last)
+
+
+# ---- quotes and where they stand -----------------------------------------------------------------
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_DIFF_MARKER = re.compile(r"^[-+]", re.MULTILINE)
+_GAP = "\n"
+
+
+def _quotes(evidence: str) -> Iterator[str]:
+    """Give the readings of a quote: as it is, and without diff markers if all lines have one."""
+    lines = [line for line in evidence.split("\n") if line.strip()]
+    readings = [evidence]
+    if all(line[0] in "+-" for line in lines):
+        readings.append(_DIFF_MARKER.sub("", evidence))
+    for reading in readings:
+        if any(sign.isalnum() for sign in reading):
+            yield " ".join(_TOKEN.findall(reading))
+
+
+class _Place(NamedTuple):
+    """Lines on which (a part of) a quote stands, and the range that a comment there may have."""
+
+    lines: Range
+    bounds: Range
+    quote_at: int
+
+
+class _Row(NamedTuple):
+    number: int
+    bounds: Range | None
+
+
+class _Text:
+    """The known lines of one side of a file as one string of tokens, to be searched.
+
+    Each token has a space before and after it, each gap in the numbers a sign that is no token.
+    """
+
+    def __init__(self, lines: Iterable[tuple[_Row, str]]) -> None:
+        self.rows: list[_Row] = []
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._tokens: set[str] = set()
+        pieces = [""]
+        size = 0
+        previous = 0
+        for row, text in lines:
+            if row.number != previous + 1:
+                pieces.append(_GAP)
+                size += 1 + len(_GAP)
+            previous = row.number
+            if tokens := _TOKEN.findall(text):
+                pieces.append(" ".join(tokens))
+                self._tokens.update(tokens)
+                self.rows.append(row)
+                self._starts.append(size)
+                size += 1 + len(pieces[-1])
+                self._ends.append(size)
+        self._string = " ".join(pieces) + " "
+
+    def find(self, quote: str) -> Iterator[tuple[bool, tuple[_Row, ...]]]:
+        """Find the rows on which a quote stands, and whether it fills them."""
+        if not self._tokens.issuperset(quote.split(" ")):
+            return
+        needle = f" {quote} "
+        at = self._string.find(needle)
+        while at != -1:
+            end = at + len(needle) - 1
+            first = bisect_right(self._starts, at) - 1
+            last = bisect_left(self._ends, end)
+            is_whole = self._starts[first] == at and self._ends[last] == end
+            if is_whole or len(quote) - quote.count(" ") >= MIN_FRAGMENT:
+                yield is_whole, tuple(self.rows[first : last + 1])
+            at = self._string.find(needle, at + 1)
+
+
+class _Source(NamedTuple):
+    """All that is known of one side of a file, by line number."""
+
+    bounds: dict[int, Range | None]
+    texts: dict[int, str]
+    shown: dict[int, str]
+
+
+class _Places:
+    """Finds quotes in one file. Remembers what it found, as the same quote may come again."""
+
+    def __init__(self, sources: Mapping[Side, _Source]) -> None:
+        self._texts = {side: tuple(_texts(source)) for side, source in sources.items()}
+        self._inside: dict[tuple[Side, str, bool], list[_Place]] = {}
+
+    def inside(self, side: Side, quote: str, *, is_whole: bool) -> list[_Place]:
+        """Find where a quote can carry a comment, in order: on whole lines or on parts of them."""
+        if (side, quote, is_whole) not in self._inside:
+            found: dict[bool, set[_Place]] = {True: set(), False: set()}
+            for text in self._texts[side]:
+                for fills, rows in text.find(quote):
+                    found[fills].update(_pieces(rows))
+            for fills, places in found.items():
+                self._inside[side, quote, fills] = sorted(places)
+        return self._inside[side, quote, is_whole]
+
+    def outside(self, quote: str) -> Range | None:
+        """Find a quote on lines of the new file; asked only when it is in no hunk."""
+        found = [found for text in self._texts[Side.RIGHT] for found in text.find(quote)]
+        if not found:
+            return None
+        _, rows = max(found, key=lambda item: item[0])
+        return Range(rows[0].number, rows[-1].number)
+
+
+def _pieces(rows: Sequence[_Row]) -> Iterator[_Place]:
+    """Cut the rows of a quote into the runs that can carry a comment."""
+    by_bounds: dict[Range, list[int]] = {}
+    for row in rows:
+        if row.bounds:
+            by_bounds.setdefault(row.bounds, []).append(row.number)
+    for bounds, numbers in by_bounds.items():
+        yield _Place(Range(numbers[0], numbers[-1]), bounds, rows[0].number)
+
+
+def _texts(source: _Source) -> Iterator[_Text]:
+    """Build what is searched: the lines as they are, and as they were shown if that differs."""
+    numbers = sorted(source.bounds)
+    yield _Text((_Row(n, source.bounds[n]), source.texts[n]) for n in numbers)
+    if any(source.texts[n] != text for n, text in source.shown.items()):
+        yield _Text(
+            (_Row(n, source.bounds[n]), source.shown.get(n, source.texts[n])) for n in numbers
+        )
+
+
+def _by_path(shown: Shown, paths: Iterable[str]) -> dict[str, list[tuple[Side, int, str]]]:
+    by_path: dict[str, list[tuple[Side, int, str]]] = {path: [] for path in paths}
+    for (path, side, number), text in shown.items():
+        if path in by_path:
+            by_path[path].append((side, number, text))
+    return by_path
+
+
+def _sources(
+    files: Iterable[FileDiff], shown: Iterable[tuple[Side, int, str]], head_text: str | None
+) -> dict[Side, _Source]:
+    """Collect what is known of one path (two files of it: a change of type)."""
+    sources = {side: _Source({}, {}, {}) for side in Side}
+    if head_text is not None:
+        right = sources[Side.RIGHT]
+        for number, text in enumerate(head_text.split("\n"), start=1):
+            right.bounds[number], right.texts[number] = None, text
+    for file in files:
+        for side, source in sources.items():
+            _add_hunks(source, file, side)
+    for side, number, text in shown:
+        source = sources[side]
+        source.bounds.setdefault(number, None)
+        source.texts.setdefault(number, text)
+        source.shown[number] = text
+    return sources
+
+
+def _add_hunks(source: _Source, file: FileDiff, side: Side) -> None:
+    for hunk in file.hunks:
+        for line in hunk.lines:
+            number = line.new if side is Side.RIGHT else line.old
+            if number is not None:
+                source.bounds[number], source.texts[number] = None, line.text
+    for lines in commentable(file, side):
+        for number in range(lines.first, lines.last + 1):
+            source.bounds[number] = lines
+
+
+# ---- paths and results ---------------------------------------------------------------------------
+
+
+def _known_paths(files: Iterable[FileDiff]) -> dict[str, str]:
+    """Map each name a file may be called by to its path; the old name only of a renamed one."""
+    paths = {file.path: file.path for file in files}
+    for file in files:
+        if file.status is Status.RENAMED and file.old_path is not None:
+            paths.setdefault(file.old_path, file.path)
+    return paths
+
+
+def _find_path(path: str, paths: Mapping[str, str]) -> str | None:
+    """Find a file by its name, allowing for `./` and the prefixes of a diff."""
+    bare = path.removeprefix("./")
+    for name in (path, bare, bare.removeprefix("a/"), bare.removeprefix("b/")):
+        if name in paths:
+            return paths[name]
+    return None
+
+
+def _finding(candidate: Candidate, location: Location, summary_reason: str | None) -> Finding:
+    return Finding(
+        area=candidate.area,
+        priority=candidate.priority,
+        confidence=candidate.confidence,
+        title=candidate.title,
+        body=candidate.body,
+        trigger=candidate.trigger,
+        evidence=candidate.evidence,
+        location=location,
+        fingerprint=fingerprint(location.path, candidate.area, candidate.evidence),
+        sources=(candidate.source,),
+        rule=candidate.rule,
+        suggestion=candidate.suggestion,
+        summary_reason=summary_reason,
+    )
+
+
+def _dropped(candidate: Candidate, reason: str) -> Dropped:
+    return Dropped(
+        gate=GATE,
+        reason=reason,
+        title=candidate.title,
+        path=candidate.location.path,
+        line=candidate.location.line,
+        source=candidate.source,
+    )

@@ -1,0 +1,175 @@
+"""Questions for the model: the prose of `prompts/` joined with fenced, untrusted material.
+
+Knows the order of the parts and how they are fenced; holds no prose and reads no file.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from app.errors import Unusable
+from app.review.focus import Area
+from app.review.masking import mask, visible
+from app.review.text import cut
+
+SYSTEM = "system.md"
+SCHEMA = "findings.schema.json"
+SCHEMA_NAME = "findings"
+
+MAX_TITLE = 300
+MAX_BODY = 6_000
+MAX_FILE_LIST = 6_000
+MAX_GUIDELINES = 16_000
+MAX_WISH = 1_000
+MAX_ERROR = 1_000
+"""Characters of each part of a question."""
+
+_KEY_LENGTH = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One question. `system` is the same bytes for every chunk; `user` ends with the focus.
+
+    `schema` is the JSON schema that the answer must obey. `salt` is not sent: a question with
+    another salt is a new one, whatever was answered before.
+    """
+
+    system: str
+    user: str
+    schema_name: str
+    schema: bytes
+    salt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """The prose of a deployment. `hash` names all of it, the schema included."""
+
+    system: str
+    focus: Mapping[Area, str]
+    schema: bytes
+    hash: str
+
+
+def parse_prompts(files: Mapping[str, str]) -> Prompts:
+    """Take the files of `prompts/` (name relative to that folder → text).
+
+    Raises Unusable, which lists every file that is missing, empty or no JSON.
+    """
+    names = {area: f"focus/{area}.md" for area in Area}
+    used = (SYSTEM, SCHEMA, *names.values())
+    problems = [f"prompts/{name}: missing or empty" for name in used if not _has_text(files, name)]
+    schema = _compact_json(files.get(SCHEMA, "{}"))
+    if schema is None:
+        problems.append(f"prompts/{SCHEMA}: not a JSON object")
+    if problems or schema is None:
+        raise Unusable("; ".join(problems))
+    return Prompts(
+        system=files[SYSTEM].strip() + "\n",
+        focus=MappingProxyType({area: files[name].strip() for area, name in names.items()}),
+        schema=schema,
+        hash=_hash(files, used),
+    )
+
+
+def render_prompt(
+    prompts: Prompts,
+    chunk_text: str,
+    areas: tuple[Area, ...],
+    *,
+    title: str,
+    body: str,
+    file_list: tuple[str, ...],
+    guidelines: str,
+    wish: str | None,
+    fence_secret: bytes,
+    salt: str = "",
+) -> Prompt:
+    """Ask for the findings of one chunk in these areas.
+
+    What stays the same stands first (for the prefix caches of model servers), the focus last.
+    All but our own prose is cut to size, masked, made visible and fenced; empty parts are left
+    out.
+    """
+    parts = (
+        ("guidelines", cut(guidelines.strip(), MAX_GUIDELINES)),
+        ("title", cut(" ".join(title.split()), MAX_TITLE)),
+        ("body", cut(_without_html_comments(body).strip(), MAX_BODY)),
+        ("files", _file_list(file_list)),
+        ("diff", chunk_text.strip("\n")),
+        ("wish", cut((wish or "").strip(), MAX_WISH)),
+    )
+    fenced = [fence(name, text, fence_secret) for name, text in parts if text]
+    focus = [prompts.focus[area] for area in areas]
+    return Prompt(
+        system=prompts.system,
+        user="\n\n".join([*fenced, *focus]) + "\n",
+        schema_name=SCHEMA_NAME,
+        schema=prompts.schema,
+        salt=salt,
+    )
+
+
+def render_repair(prompt: Prompt, error: str) -> Prompt:
+    """Ask the same question again after an answer that broke the schema as `error` tells."""
+    told = cut(mask(visible(error)), MAX_ERROR)
+    return replace(prompt, user=f"{prompt.user}\n# Answer rejected\n\n{told}\n")
+
+
+def fence(name: str, text: str, secret: bytes) -> str:
+    """Put untrusted text between two lines that it cannot know, masked and made visible.
+
+    The key is an HMAC of what it encloses: not guessable from outside, and the same every time,
+    so that kept answers and prefix caches still hit.
+    """
+    shown = mask(visible(text))
+    message = f"{name}\0{shown}".encode()
+    key = hmac.new(secret, message, hashlib.sha256).hexdigest()[:_KEY_LENGTH]
+    return f"<<<DATA {name} {key}\n{shown}\nDATA>>> {key}"
+
+
+def _has_text(files: Mapping[str, str], name: str) -> bool:
+    return bool(files.get(name, "").strip())
+
+
+def _compact_json(text: str) -> bytes | None:
+    """Return a JSON object without its blanks, or None where it is none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return json.dumps(value, separators=(",", ":")).encode() if isinstance(value, dict) else None
+
+
+def _hash(files: Mapping[str, str], names: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(f"{name}\0{files[name]}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _file_list(paths: tuple[str, ...]) -> str:
+    """List paths one a line, as many as fit."""
+    lines: list[str] = []
+    length = 0
+    for path in paths:
+        line = " ".join(path.split("\n"))
+        length += len(line) + 1
+        if length > MAX_FILE_LIST:
+            return "\n".join([*lines, f"… and {len(paths) - len(lines)} more"])
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _without_html_comments(text: str) -> str:
+    """Drop what no reader of the pull request sees; templates are full of it."""
+    kept: list[str] = []
+    at = 0
+    while (start := text.find("<!--", at)) != -1 and (end := text.find("-->", start + 4)) != -1:
+        kept.append(text[at:start])
+        at = end + 3
+    return "".join([*kept, text[at:]])

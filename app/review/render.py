@@ -1,0 +1,309 @@
+"""Every sentence we publish: the review, the check run, answers in the conversation.
+
+Takes values, returns Markdown. Text that is not ours goes through `text.py`, each piece with a
+limit of its own: a whole body is never cut, so no code block stays open and no marker is lost.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from app.review.findings import Finding, Location
+from app.review.focus import Area
+from app.review.marker import finding_marker, review_marker
+from app.review.masking import visible
+from app.review.priority import Priority
+from app.review.receipt import Receipt, ReceiptFinding, ReceiptUsage, State, encode_receipt
+from app.review.text import code_span, fenced, plain_line, safe_line, safe_prose
+
+MAX_CHECK_TEXT = 65_000
+"""GitHub takes 65,535 characters in a check run's text; a little room is left."""
+MAX_CHECK_TITLE = 200
+MAX_ROWS = 50
+MAX_FINDINGS_TEXT = 30_000
+MAX_SKIPPED_TEXT = 15_000
+"""Characters of a body's lists; with all else they stay below GitHub's 65,536 for one body."""
+MAX_TITLE = 400
+MAX_TRIGGER = 3_000
+MAX_ASIDE = 600
+MAX_PATH = 300
+MAX_NAME = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InlineComment:
+    """A comment on a line of the diff. Its body carries its marker."""
+
+    location: Location
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """One review, ready to post. Its body carries the run's marker."""
+
+    body: str
+    comments: tuple[InlineComment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOutput:
+    """What a check run shows: `text` is the receipt as JSON."""
+
+    title: str
+    summary: str
+    text: str
+
+
+def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
+    """Compose the one review of a run from its verdict and the findings nobody has read yet."""
+    inline = tuple(
+        InlineComment(location=finding.location, body=_comment(finding, receipt))
+        for finding in new
+        if finding.summary_reason is None
+    )
+    aside = frozenset(f.fingerprint for f in new if f.summary_reason is not None)
+    body = _paragraphs(
+        f"**{safe_line(render_title(receipt))}**",
+        _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
+        _aside(f for f in receipt.findings if f.fingerprint in aside),
+        _not_reviewed(receipt),
+        _footer(receipt),
+        review_marker(receipt.run_id, receipt.head_sha or ""),
+    )
+    return Review(body=body, comments=inline)
+
+
+def render_check(receipt: Receipt) -> CheckOutput:
+    """Render a check run's title, summary and the receipt in its text."""
+    return CheckOutput(
+        title=plain_line(render_title(receipt), MAX_CHECK_TITLE),
+        summary=_paragraphs(
+            _all_findings(receipt), _not_reviewed(receipt), _coverage(receipt), _footer(receipt)
+        ),
+        text=encode_receipt(receipt, MAX_CHECK_TEXT),
+    )
+
+
+def render_title(receipt: Receipt) -> str:
+    """Say the verdict in one line."""
+    found = _count_findings(receipt.findings)
+    match receipt.state:
+        case State.CLEAN:
+            return "Reviewed: no findings"
+        case State.FINDINGS:
+            return f"Reviewed: {found}"
+        case State.PARTIAL:
+            return f"PARTIAL: {found}; not everything was reviewed ({receipt.reason})"
+        case State.CHECKED:
+            return f"ANALYSERS ONLY: {found}"
+        case State.SKIPPED | State.OUT_OF_CREDIT | State.FAILED:
+            analysers = f"; analysers: {found}" if receipt.findings else ""
+            return f"NOT REVIEWED: {receipt.reason}{analysers}"
+        case State.CANCELLED | State.SUPERSEDED:
+            return f"{receipt.state.value.capitalize()}: {receipt.reason}"
+
+
+def render_in_progress() -> CheckOutput:
+    """Render what the check run shows while the review runs."""
+    return CheckOutput(
+        title="Reviewing…", summary="The review is running; its verdict will stand here.", text=""
+    )
+
+
+def render_failure(reason: str, remedy: str, run_id: str) -> str:
+    """Tell a pull request that its review did not happen."""
+    lines = [f"**Not reviewed:** {safe_line(reason)}"]
+    if remedy:
+        lines.append(f"What to do: {safe_line(remedy)}")
+    lines.append(f"Write the command again to try again. <sub>run {code_span(run_id)}</sub>")
+    return "\n\n".join(lines)
+
+
+def render_refusal(login: str, needed: str, has: str) -> str:
+    """Tell a person once that they may not command."""
+    return (
+        f"Only people with {needed} access may start a review here; "
+        f"{code_span(login)} has {has} access, as GitHub tells it."
+    )
+
+
+def render_help(mention: str) -> str:
+    """List the commands."""
+    say = code_span
+    areas = ", ".join(say(area.value) for area in Area)
+    return "\n".join(
+        (
+            "| write | to get |",
+            "| --- | --- |",
+            f"| {say(f'{mention} review')} | a review of this pull request |",
+            f"| {say(f'{mention} review full')} | the same, with the model asked anew |",
+            f"| {say(f'{mention} review security, performance')} | only those focus areas |",
+            f"| {say(f'{mention} review for leaks in the cache')} | a review with that in mind |",
+            f"| {say(f'{mention} help')} | this table |",
+            "",
+            f"Focus areas: {areas}.",
+        )
+    )
+
+
+def render_unknown(mention: str, text: str, did_you_mean: str | None) -> str:
+    """Answer something that is no command."""
+    hint = f" Did you mean {code_span(f'{mention} {did_you_mean}')}?" if did_you_mean else ""
+    return (
+        f"I do not know {code_span(text, MAX_NAME)}.{hint} "
+        f"{code_span(f'{mention} help')} lists what I know."
+    )
+
+
+def _comment(finding: Finding, receipt: Receipt) -> str:
+    is_told = finding.trigger in finding.body
+    return _paragraphs(
+        f"**{finding.priority} · {finding.area}: {safe_line(finding.title, MAX_TITLE)}**",
+        safe_prose(finding.body),
+        "" if is_told else f"When: {safe_line(finding.trigger, MAX_TRIGGER)}",
+        fenced(finding.evidence),
+        f"<sub>found by {_sources(finding.sources, finding.rule)}</sub>",
+        finding_marker(receipt.run_id, finding.fingerprint, receipt.head_sha or ""),
+    )
+
+
+def _paragraphs(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _sources(sources: tuple[str, ...], rule: str | None) -> str:
+    named = safe_line(", ".join(sources))
+    return f"{named} ({code_span(rule, MAX_NAME)})" if rule else named
+
+
+def _counts(*, n_inline: int, n_earlier: int) -> str:
+    said = []
+    if n_inline:
+        said.append(f"{_plural(n_inline, 'comment')} inline.")
+    if n_earlier:
+        said.append(f"{_plural(n_earlier, 'earlier finding')} still open, not repeated here.")
+    return " ".join(said)
+
+
+def _aside(findings: Iterable[ReceiptFinding]) -> str:
+    """Tell the findings that have no comment of their own."""
+    rows = [
+        f"{_headline(f)}: {safe_line(f.body, MAX_ASIDE)} "
+        f"({safe_line(f.summary_reason or '', MAX_NAME)})"
+        for f in findings
+    ]
+    return _rows(rows, MAX_FINDINGS_TEXT, "in the check run")
+
+
+def _all_findings(receipt: Receipt) -> str:
+    rows = [_headline(f) for f in receipt.findings]
+    return _rows(rows, MAX_FINDINGS_TEXT, "in the receipt below")
+
+
+def _headline(finding: ReceiptFinding) -> str:
+    place = code_span(f"{finding.path}:{finding.line}", MAX_PATH)
+    title = safe_line(finding.title, MAX_TITLE)
+    return f"- **{finding.priority} · {safe_line(finding.area)}** {place} {title}"
+
+
+def _rows(rows: list[str], room: int, where_else: str) -> str:
+    """List as many rows as have room, and say how many more there are and where."""
+    told: list[str] = []
+    for row in rows[:MAX_ROWS]:
+        room -= len(row) + 1
+        if room < 0:
+            break
+        told.append(row)
+    if len(told) < len(rows):
+        told.append(f"- and {len(rows) - len(told)} more, {where_else}")
+    return "\n".join(told)
+
+
+def _not_reviewed(receipt: Receipt) -> str:
+    """Name what was not looked at, one line a file, and why."""
+    rows = [
+        f"- {code_span(path, MAX_PATH)}: {safe_line(reasons, MAX_ASIDE)}"
+        for path, reasons in _skipped(receipt).items()
+    ]
+    told = _rows(rows, MAX_SKIPPED_TEXT, "in the check run's receipt")
+    return f"Not reviewed:\n{told}" if told else ""
+
+
+def _skipped(receipt: Receipt) -> dict[str, str]:
+    """Gather per file why it, or an area of it, was not looked at."""
+    why: dict[str, set[str]] = {}
+    for notice in receipt.notices:
+        why.setdefault(notice.path, set()).add(notice.reason)
+    for row in receipt.coverage:
+        is_all = len(set(row.areas.values())) == 1
+        for area, state in row.areas.items():
+            if state.startswith("left out: "):
+                reason = state.removeprefix("left out: ")
+                why.setdefault(row.path, set()).add(reason if is_all else f"{area}: {reason}")
+            elif state.startswith("withheld"):
+                why.setdefault(row.path, set()).add(state)
+    return {path: ", ".join(sorted(reasons)) for path, reasons in why.items()}
+
+
+def _coverage(receipt: Receipt) -> str:
+    shown: Counter[str] = Counter()
+    for row in receipt.coverage:
+        for area, state in row.areas.items():
+            shown[area] += state.startswith(("shown", "covered"))
+    told = ", ".join(f"{area} {n}" for area, n in shown.items() if n)
+    return f"Hunks reviewed, by area: {safe_line(told)}." if told else ""
+
+
+def _footer(receipt: Receipt) -> str:
+    usage = safe_line(render_usage(receipt.usage))
+    return f"<sub>{usage} · run {code_span(receipt.run_id, MAX_NAME)}</sub>"
+
+
+def render_usage(usage: ReceiptUsage) -> str:
+    """Say in plain text what the model cost, or that none was asked."""
+    if usage.model is None:
+        return "no model was asked"
+    if not usage.calls:
+        return f"{usage.model}: nothing new had to be asked"
+    about = "about " if usage.is_estimated else ""
+    cost = "cost unknown" if usage.usd is None else f"{usage.usd:.4f} USD"
+    return (
+        f"{usage.model}: {_plural(usage.calls, 'call')}, "
+        f"{about}{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out, {cost}"
+    )
+
+
+def render_terminal(receipt: Receipt) -> str:
+    """Render a receipt for a person at a terminal: plain text, findings first."""
+    lines = [line for finding in receipt.findings for line in _terminal_finding(finding)]
+    if skipped := _skipped(receipt):
+        lines += ["Not reviewed:", *(f"- {path}: {why}" for path, why in skipped.items()), ""]
+    lines += [render_title(receipt), f"{render_usage(receipt.usage)} · run {receipt.run_id}"]
+    return "\n".join(_obeyed_by_no_terminal(line) for line in lines)
+
+
+def _terminal_finding(f: ReceiptFinding) -> Iterator[str]:
+    yield f"{f.path}:{f.line}: {f.priority} {f.area}: {f.title}"
+    yield from (f"    {line}" for line in f.body.splitlines() if line.strip())
+    if f.trigger not in f.body:
+        yield f"    When: {f.trigger}"
+    yield from (f"    > {line}" for line in f.evidence.splitlines())
+    yield f"    found by {', '.join(f.sources)}{f' ({f.rule})' if f.rule else ''}"
+    yield ""
+
+
+def _obeyed_by_no_terminal(line: str) -> str:
+    return visible(line.replace("\n", " "))
+
+
+def _count_findings(findings: tuple[ReceiptFinding, ...]) -> str:
+    if not findings:
+        return "no findings"
+    counted = Counter(f.priority for f in findings)
+    by_priority = ", ".join(f"{counted[p]} {p}" for p in Priority if counted[p])
+    return f"{_plural(len(findings), 'finding')} ({by_priority})"
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

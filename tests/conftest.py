@@ -1,0 +1,36 @@
+"""Fixtures shared by all rooms."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Material that others made; what needs it skips where it is absent."""
+    named = os.environ.get("CONFORMANCE_DATA")
+    place = Path(named) if named else CHECKOUT.parent / "shared"
+    if not (place / "diffs").is_dir():
+        pytest.skip(f"no conformance data at {place}: set CONFORMANCE_DATA")
+    return place
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where everything is required."""
+    report = yield
+    if report.skipped and os.environ.get("REQUIRE_ALL") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but REQUIRE_ALL is set: {report.longrepr}"
+    return report

@@ -1,0 +1,342 @@
+"""Commands: what a comment asks for, and all that only looks like it."""
+
+import pytest
+
+from app.review.command import (
+    Command,
+    CommandLine,
+    HelpCommand,
+    ReviewCommand,
+    UnknownCommand,
+    addresses,
+    parse_commands,
+    parse_line,
+)
+from app.review.focus import Area
+
+MENTIONS = ("@codex", "@codex-review")
+REVIEW = ReviewCommand()
+HELP = HelpCommand()
+
+
+def _areas(*areas: Area) -> ReviewCommand:
+    return ReviewCommand(areas=areas)
+
+
+def _wish(wish: str, *areas: Area) -> ReviewCommand:
+    return ReviewCommand(wish=wish, areas=areas or None)
+
+
+def _commands(markdown: str) -> list[Command]:
+    return [given.command for given in parse_commands(markdown, MENTIONS)]
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("@codex review", REVIEW),
+        ("@codex-review review", REVIEW),
+        ("@CODEX Review", REVIEW),
+        ("@codex   review  ", REVIEW),
+        ("@codex\treview", REVIEW),
+        ("@codex\u00a0review", REVIEW),
+        ("@codex: review", REVIEW),
+        ("@codex, review!", REVIEW),
+        ("@codex review.", REVIEW),
+        ("@codex review?!…", REVIEW),
+        ("@codex review。", REVIEW),
+        ("@codex review <!-- soon -->", REVIEW),
+        ("@codex review <!-- soon", REVIEW),
+        ("@codex review full", ReviewCommand(full=True)),
+        ("@codex full review", ReviewCommand(full=True)),
+        ("@codex review full security", ReviewCommand(full=True, areas=(Area.SECURITY,))),
+        ("@codex review security", _areas(Area.SECURITY)),
+        ("@codex review: security", _areas(Area.SECURITY)),
+        ("@codex security review", _areas(Area.SECURITY)),
+        ("@codex Security Review.", _areas(Area.SECURITY)),
+        ("@codex review security, performance", _areas(Area.SECURITY, Area.PERFORMANCE)),
+        ("@codex review security,performance", _areas(Area.SECURITY, Area.PERFORMANCE)),
+        ("@codex review performance security", _areas(Area.SECURITY, Area.PERFORMANCE)),
+        ("@codex review docs and tests", _areas(Area.TESTS, Area.DOCS)),
+        ("@codex security and docs review", _areas(Area.SECURITY, Area.DOCS)),
+        ("@codex review security security", _areas(Area.SECURITY)),
+        ("@codex review perf", _areas(Area.PERFORMANCE)),
+        ("@codex review deps, bugs", _areas(Area.CORRECTNESS, Area.DEPENDENCIES)),
+        ("@codex review for off by one", _wish("off by one")),
+        ("@codex review for Races.", _wish("Races")),
+        ("@codex review for error handling in the package", _wish("error handling in the package")),
+        ("@codex review for security in login", _wish("security in login", Area.SECURITY)),
+        ("@codex review security for login", _wish("login", Area.SECURITY)),
+        ("@codex review security for the tests", _wish("the tests", Area.SECURITY)),
+        ("@codex review for a, b, and c", _wish("a, b, and c")),
+        ("@codex review full for x", ReviewCommand(full=True, wish="x")),
+        ("@codex review for review", _wish("review")),
+        ("@codex review for a\u200bb\u202ec\U000e0041", _wish("abc")),
+        ("@codex review for 競合状態", _wish("競合状態")),
+        ("@codex", HELP),
+        ("@codex!", HELP),
+        ("@codex help", HELP),
+        ("@codex HELP!!", HELP),
+        ("@codex <!-- nothing -->", HELP),
+        (
+            "@codex review secruity",
+            UnknownCommand(text="review secruity", did_you_mean="review security"),
+        ),
+        (
+            "@codex review docs, secruity for x",
+            UnknownCommand(
+                text="review docs, secruity for x", did_you_mean="review security, docs for x"
+            ),
+        ),
+        ("@codex review ful", UnknownCommand(text="review ful", did_you_mean="review full")),
+        ("@codex review please", UnknownCommand(text="review please", did_you_mean="review")),
+        ("@codex please review", UnknownCommand(text="please review", did_you_mean="review")),
+        ("@codex review for", UnknownCommand(text="review for", did_you_mean="review")),
+        ("@codex reveiw", UnknownCommand(text="reveiw", did_you_mean="review")),
+        ("@codex re-review.", UnknownCommand(text="re-review", did_you_mean="review")),
+        ("@codex security", UnknownCommand(text="security", did_you_mean="review security")),
+        ("@codex hlep", UnknownCommand(text="hlep", did_you_mean="help")),
+        ("@codex estimate", UnknownCommand(text="estimate")),
+        ("@codex ask why?", UnknownCommand(text="ask why")),
+        ("@codex dismiss", UnknownCommand(text="dismiss")),
+        ("@codex pause", UnknownCommand(text="pause")),
+        ("@codex resume", UnknownCommand(text="resume")),
+        ("@codex cancel", UnknownCommand(text="cancel")),
+        ("@codex config", UnknownCommand(text="config")),
+        ("@codex looks good to me", UnknownCommand(text="looks good to me")),
+        ("@codex revіew", UnknownCommand(text="revіew", did_you_mean="review")),  # Cyrillic і
+        ("@codex review\u200b", UnknownCommand(text="review\u200b", did_you_mean="review")),
+        ("@codex re<!-- -->view", UnknownCommand(text="re view", did_you_mean="review")),
+        ("@codex レビュー", UnknownCommand(text="レビュー")),
+        ("@codex " + "x" * 60_000, UnknownCommand(text="x" * 60_000)),
+    ],
+)
+def test_a_line_says(line: str, command: Command) -> None:
+    assert _commands(line) == [command]
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "   @codex review",
+        "Thanks!\n@codex review",
+        "Thanks!\r\n@codex review\r\n",
+        "Thanks!\r   @codex review",
+        "Thanks!  \n@codex review",
+        "Thanks!\\\n@codex review",
+        "- @codex review",
+        "- one\n  @codex review",
+        "1. one\n2. @codex review",
+        "* one\n  - two\n\n    @codex review",
+        "# @codex review",
+        "## @codex review ##",
+        "@codex review\n---",
+        "> a quote\n\n@codex review",
+        "> On Monday Bob wrote:\n> yes\n\n@codex review",
+        "```\ncode\n```\n@codex review",
+        "```\n-- \n```\n@codex review",
+        "    On Monday Bob wrote:\n\n@codex review",
+        "<details>\n\n@codex review\n\n</details>",
+        "<!-- hidden -->\n\n@codex review",
+        "some `code`\n@codex review",
+        "one stray ` backtick\n@codex review",
+        "[a link](https://example.test)\n@codex review",
+        "|a|b|\n|-|-|\n|c|d|\n\n@codex review",
+        "[ref]: https://example.test\n@codex review",
+        "On my machine it fails.\n\nShe wrote:\n\n@codex review",
+        "--\n@codex review",
+        "Bob <bob@codex.example>\n@codex review",
+        "こんにちは\n@codex review\nありがとう",
+        "مرحبا\n@codex review",
+        "@codex review\n-- \n@codex help",
+        "@codex review\n\nOn Mon, 5 May, Bob <b@example.test> wrote:\n> hi\n@codex help",
+        "@codex review\n\nOn Mon, 5 May, Bob Long\n<b@example.test> wrote:\n\n@codex help",
+        "@codex review\n-----Original Message-----\n@codex help",
+        "@codex review\n\n----- original message -----\n\n@codex help",
+    ],
+)
+def test_one_review_is_asked_for_in(markdown: str) -> None:
+    assert parse_commands(markdown, MENTIONS) == (
+        CommandLine(line="@codex review", command=REVIEW),
+    )
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "",
+        "please @codex review",
+        "cc @codex review",
+        "(@codex review)",
+        "**@codex review**",
+        "_@codex_ review",
+        "~@codex review",
+        '"@codex review"',
+        "[@codex](https://example.test) review",
+        "[@codex review](https://example.test)",
+        "![@codex review](https://example.test/x.png)",
+        "![two\n@codex review](https://example.test/x.png)",
+        '[x](https://example.test "two\n@codex review")',
+        "- [ ] @codex review",
+        "\\@codex review",
+        "&#64;codex review",
+        "/codex review",
+        "codex review",
+        "@ codex review",
+        "@codexfoo review",
+        "@codex-foo review",
+        "@codex_foo review",
+        "@codex/team review",
+        "@codex.example review",
+        "@codex@example.test review",
+        "@codex[bot] review",
+        "@codex's review was good",
+        "@codex(review)",
+        "@codexреview",
+        "x@codex.example",
+        "x@codex review",
+        "mail me: x@codex.example\nreview",
+    ],
+)
+def test_this_is_no_command(markdown: str) -> None:
+    assert _commands(markdown) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "＠codex review",  # full-width @
+        "﹫codex review",  # small @
+        "@сodex review",  # Cyrillic с
+        "@cоdex review",  # Cyrillic о
+        "@ⅽodex review",  # Roman numeral
+        "@ｃｏｄｅｘ review",
+        "@códex review",
+        "@codéx review",
+        "@code\u0301x review",
+        "@codex\u0301 review",
+        "@co\u200bdex review",
+        "@co\u00addex review",
+        "@co\u2060dex review",
+        "@codex\u200b review",
+        "@codex\u200breview",
+        "@codex\u200d review",
+        "@\u200bcodex review",
+        "\u200b@codex review",
+        "\ufeff@codex review",
+        "\u202e@codex review",
+        "\u00a0@codex review",
+        "\u3000@codex review",
+        "\x0b@codex review",
+        "\x00@codex review",
+        "\U000e0040@codex review",
+        "@co<!-- -->dex review",
+        "hello\u2028@codex review",
+        "hello\x0b@codex review",
+        "hello\x85@codex review",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "# {}", "- {}", "one\n{}", "{}\ntwo", "- one\n  {}"])
+def test_a_look_alike_is_no_command(line: str, around: str) -> None:
+    assert _commands(around.format(line)) == []
+
+
+def test_a_letter_that_only_folds_to_ascii_is_another_letter() -> None:
+    assert parse_commands("@bo\u212a review", ["@bok"]) == ()  # Kelvin sign
+    assert parse_commands("@bo\u017f review", ["@bos"]) == ()  # long s
+
+
+HIDDEN = [
+    "> @codex review",
+    ">@codex review",
+    "> quoted\n@codex review",  # a lazy line is quoted, as GitHub shows it
+    "> > deep\n@codex review",
+    "> - a list\n@codex review",
+    "- > quoted in a list\n@codex review",
+    "> quoted\n> \n> @codex review",
+    "    @codex review",
+    "\t@codex review",
+    "text\n\n    @codex review",
+    "text\n    @codex review",  # a paragraph goes on, but the line is indented by four
+    "text\n\t@codex review",
+    "-     @codex review",
+    "```\n@codex review\n```",
+    "~~~text\n@codex review\n~~~",
+    "```\n@codex review",  # never closed
+    "- ```\n  @codex review\n  ```",
+    "`@codex review`",
+    "`code that\n@codex review\ngoes on`",
+    "``a ` b\n@codex review\n``",
+    "|@codex review|b|\n|-|-|\n|@codex review|d|",
+    "a|b\n-|-\n@codex review|d",
+    "a|b\n-|-\nc|d\n@codex review",  # still a row
+    "<div>\n@codex review\n</div>",
+    "<details>\n@codex review\n</details>",
+    "<pre>\n\n@codex review\n</pre>",
+    "<!-- @codex review -->",
+    "<!--\n@codex review\n-->",
+    "<!--\n\n@codex review\n\n-->",
+    "<!-- never closed\n\n@codex review",
+    "text <!-- in line\n@codex review -->",
+    'text <span title="\n@codex review\n">x</span>',
+    "<?php\n@codex review\n?>",
+    "[ref]: <https://example.test>\n  '\n@codex review\n'",
+    "On Mon, 5 May 2025 at 10:00, Bob <b@example.test> wrote:\n@codex review",
+    "On Mon, 5 May 2025 at 10:00, Bob\n<b@example.test>\nwrote:\n\n@codex review",
+    "Thanks.\n\n-- \n@codex review",
+    "-----Original Message-----\nFrom: Bob\n\n@codex review",
+    ">" * 30 + " @codex review",
+    "".join("  " * depth + "- x\n" for depth in range(30)) + "  " * 30 + "@codex review",
+]
+
+
+@pytest.mark.parametrize("markdown", HIDDEN)
+def test_what_is_quoted_shown_or_hidden_is_no_command(markdown: str) -> None:
+    assert _commands(markdown) == []
+
+
+def test_several_commands_come_in_order() -> None:
+    markdown = "@codex review docs\nand\n- @codex help\n\n> @codex cancel\n\n# @codex review full"
+    assert parse_commands(markdown, MENTIONS) == (
+        CommandLine(line="@codex review docs", command=_areas(Area.DOCS)),
+        CommandLine(line="@codex help", command=HELP),
+        CommandLine(line="@codex review full", command=ReviewCommand(full=True)),
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ["@codex review docs", "@codex", "@codex reveiw", "@codex: review for `x`, y."]
+)
+def test_a_stored_line_says_the_same_again(line: str) -> None:
+    (given,) = parse_commands(f"hello\n  {line} \nbye", MENTIONS)
+    assert parse_line(given.line, MENTIONS) == given.command
+
+
+def test_a_stored_line_to_a_name_that_we_no_longer_have_is_unknown() -> None:
+    assert parse_line("@old review", MENTIONS) == UnknownCommand(text="@old review")
+
+
+def test_a_comment_longer_than_github_allows_is_not_read() -> None:
+    assert _commands("@codex review\n" + "x" * 70_000) == []
+    assert _commands("@codex review\n" + "\n" * 20_000) == []
+
+
+def test_we_answer_to_the_configured_names_and_our_own() -> None:
+    assert addresses(["@codex", "/codex", "bot"], "my-app") == (
+        "@codex",
+        "/codex",
+        "@bot",
+        "@my-app",
+    )
+    assert addresses(["@codex"], "codex") == ("@codex",)
+    assert addresses(["@codex"], None) == ("@codex",)
+
+
+def test_a_configured_name_may_be_a_slash_command() -> None:
+    assert parse_commands("hi\n/codex review", ["/codex"]) == (
+        CommandLine(line="/codex review", command=REVIEW),
+    )
+
+
+def test_without_a_name_there_are_no_commands() -> None:
+    assert parse_commands("@codex review", []) == ()
