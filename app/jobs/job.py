@@ -1,0 +1,154 @@
+"""What a job is, how it may change, and what its work looks like on disk. Pure: knows no queue.
+
+The work is tagged JSON, so that any release can take up any job: new fields need a default, and
+a tag, once released, keeps its meaning.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+from app.errors import AppError
+from app.review.event import CommentRef
+from app.review.focus import Area
+from app.review.pull import RunId, Target
+
+JobId = NewType("JobId", int)
+
+# A job that took its process down this often is not run again: it is only reported.
+CRASHES_UNTIL_POISON = 3
+
+
+class Lane(StrEnum):
+    """Quick answers never wait for reviews."""
+
+    RESPOND = "respond"
+    REVIEW = "review"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+# Running → queued: another try later, handed back at a stop, or its lease ran out.
+# Queued → failed: this release cannot read the work.
+NEXT: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset(JobState) - {JobState.QUEUED, JobState.DONE},
+    JobState.RUNNING: frozenset(JobState) - {JobState.RUNNING},
+    JobState.DONE: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.SUPERSEDED: frozenset(),
+}
+ENDED = frozenset(state for state, following in NEXT.items() if not following)
+
+
+class Respond(msgspec.Struct, frozen=True, kw_only=True, tag="respond"):
+    """Answer one command. `line` is the command as it was written; the handler parses it."""
+
+    target: Target
+    comment: CommentRef
+    line: str
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
+    """Review a pull request. `areas` is None for the configured ones."""
+
+    target: Target
+    comment: CommentRef | None = None
+    areas: tuple[Area, ...] | None = None
+    full: bool = False
+    wish: str | None = None
+    is_automatic: bool = False
+
+
+Work = Respond | Review
+
+LANE_OF: Mapping[type, Lane] = {Respond: Lane.RESPOND, Review: Lane.REVIEW}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """Work to be stored. Of several with one `dedupe_key` the first is stored, for good.
+
+    `supersedes`: the same transaction stops older reviews of the same pull request.
+    """
+
+    work: Work
+    run_id: RunId
+    dedupe_key: str
+    supersedes: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        return LANE_OF[type(self.work)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A stored job, as it was when it was claimed or looked at.
+
+    `attempt` counts claims and names the lease, `retries` counts tries that failed and were worth
+    another. `ending` is set when the job must not run (any more) but only be reported as ended
+    so, for `reason`: somebody stopped it, it gave up, or it is poison. Times are epoch seconds;
+    `started_at` is that of the first claim.
+    """
+
+    id: JobId
+    lane: Lane
+    state: JobState
+    work: Work
+    run_id: RunId
+    dedupe_key: str
+    attempt: int
+    retries: int
+    crashes: int
+    ending: JobState | None
+    reason: str
+    created_at: float
+    started_at: float | None
+
+    @property
+    def target(self) -> Target:
+        return self.work.target
+
+
+class LeaseLost(Exception):
+    """The job was given to somebody else or has ended; whatever it still wants to do is void."""
+
+
+class Stopped(AppError):
+    """What the failure handler is told when somebody stopped the job: `state` says how."""
+
+    def __init__(self, state: JobState) -> None:
+        super().__init__(f"the review was {state.value}")
+        self.state = state
+
+
+def command_key(target: Target, comment: CommentRef, index: int, line: str) -> str:
+    """Name the command that stands `index`-th in a comment, so that it is obeyed once."""
+    text = hashlib.sha256(line.encode()).hexdigest()[:16]
+    return f"{target.repository_id}/{comment.kind.value}/{comment.id}/{index}/{text}"
+
+
+def encode_work(work: Work) -> str:
+    return msgspec.json.encode(work).decode()
+
+
+def decode_work(text: str) -> Work:
+    """Read work of any release. Raises msgspec.DecodeError when this one cannot."""
+    return msgspec.json.decode(text, type=Respond | Review)
+
+
+def ending_after_crash(crashes: int, ending: JobState | None) -> JobState | None:
+    """Tell what a job must end as, now that its process has died `crashes` times over it."""
+    return ending or (JobState.FAILED if crashes >= CRASHES_UNTIL_POISON else None)

@@ -1,0 +1,369 @@
+"""The embedded queue: jobs in SQLite, one server process, leases by attempt.
+
+Knows how jobs are stored, handed out fairly and taken back; knows nothing of what they do. Every
+method is one transaction.
+"""
+
+import asyncio
+import sqlite3
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from app import log
+from app.jobs.job import (
+    CRASHES_UNTIL_POISON,
+    ENDED,
+    Job,
+    JobId,
+    JobState,
+    Lane,
+    LeaseLost,
+    NewJob,
+    decode_work,
+    encode_work,
+    ending_after_crash,
+)
+from app.ports import Clock
+from app.review.pull import RunId, Target
+from app.store.database import Database
+
+# Fewest running first, then oldest: one busy installation cannot keep the others waiting. A pull
+# request has one running review, so that two never publish side by side.
+_NEXT_JOB = """
+    WITH busy AS (
+        SELECT installation_id, count(*) AS running FROM jobs
+        WHERE state = 'running' AND lane = :lane GROUP BY installation_id
+    )
+    SELECT waiting.id FROM jobs AS waiting LEFT JOIN busy USING (installation_id)
+    WHERE waiting.state = 'queued' AND waiting.lane = :lane AND waiting.not_before <= :now
+        AND coalesce(busy.running, 0) < :per_installation
+        AND (SELECT coalesce(sum(running), 0) FROM busy) < :in_all
+        AND (:lane <> 'review' OR NOT EXISTS (
+            SELECT 1 FROM jobs AS other
+            WHERE other.state = 'running' AND other.lane = 'review'
+                AND other.repository_id = waiting.repository_id
+                AND other.number = waiting.number))
+    ORDER BY coalesce(busy.running, 0), waiting.id LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How many jobs of a lane may run at once."""
+
+    in_all: int
+    per_installation: int
+
+
+class SqliteJobs:
+    """The port Jobs over an open database."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        limits: Mapping[Lane, Limit],
+        *,
+        lease_s: float = 15.0,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._limits = limits
+        self._lease_s = lease_s
+        self._owner = uuid.uuid4().hex
+        self._news: defaultdict[Lane, _Bell] = defaultdict(_Bell)
+        self._stops = _Bell()
+
+    async def take_over(self) -> int:
+        """Become this database's one server; free at once what a dead one before us had claimed.
+
+        Returns the number of jobs freed. Raises Unusable while another server lives.
+        """
+        self._database.lock()
+        now = self._clock.now()
+
+        def free(connection: sqlite3.Connection) -> int:
+            left = connection.execute(
+                "SELECT * FROM jobs WHERE state = 'running' AND owner <> ?", (self._owner,)
+            ).fetchall()
+            return _take_back(connection, left, now)
+
+        return await self._database.transact(free)
+
+    async def submit(self, delivery_id: str | None, new: Sequence[NewJob]) -> tuple[JobId, ...]:
+        if not new:
+            return ()
+        now = self._clock.now()
+
+        def store(connection: sqlite3.Connection) -> tuple[JobId, ...]:
+            if delivery_id is not None and not _is_new_delivery(connection, delivery_id, now):
+                return ()
+            return _store(connection, new, now)
+
+        stored = await self._database.transact(store)
+        self._ring_for(new)
+        return stored
+
+    async def cancel(self, target: Target) -> int:
+        now = self._clock.now()
+        stopped = await self._database.transact(
+            lambda c: _stop_reviews(c, target, JobState.CANCELLED, now)
+        )
+        self._news[Lane.REVIEW].ring()
+        self._stops.ring()
+        return stopped
+
+    async def status(self, id: JobId | RunId) -> Job | None:
+        column = "id" if isinstance(id, int) else "run_id"
+        row = await self._database.transact(
+            lambda c: c.execute(
+                f"SELECT * FROM jobs WHERE {column} = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - one of two names
+                (id,),
+            ).fetchone()
+        )
+        return row and _job(row)
+
+    async def counts(self) -> Mapping[tuple[Lane, JobState], int]:
+        rows = await self._database.transact(
+            lambda c: c.execute(
+                "SELECT lane, state, count(*) AS jobs FROM jobs GROUP BY lane, state"
+            ).fetchall()
+        )
+        return {(Lane(row["lane"]), JobState(row["state"])): row["jobs"] for row in rows}
+
+    async def claim(self, lane: Lane) -> Job | None:
+        now = self._clock.now()
+        limit = self._limits[lane]
+        wanted = {
+            "lane": lane.value,
+            "now": now,
+            "in_all": limit.in_all,
+            "per_installation": limit.per_installation,
+        }
+
+        def take(connection: sqlite3.Connection) -> Job | None:
+            expired = connection.execute(
+                "SELECT * FROM jobs WHERE state = 'running' AND lease_until < ?", (now,)
+            ).fetchall()
+            _take_back(connection, expired, now)
+            while found := connection.execute(_NEXT_JOB, wanted).fetchone():
+                row = connection.execute(
+                    """
+                    UPDATE jobs SET state = 'running', attempt = attempt + 1, owner = ?,
+                        lease_until = ?, started_at = coalesce(started_at, ?)
+                    WHERE id = ? RETURNING *""",
+                    (self._owner, now + self._lease_s, now, found["id"]),
+                ).fetchone()
+                try:
+                    return _job(row)
+                except msgspec.DecodeError as exc:
+                    log.error("job.unreadable", job=row["id"], exc=exc)
+                    _end(connection, row["id"], JobState.FAILED, "this release cannot read it", now)
+            return None
+
+        return await self._database.transact(take)
+
+    async def renew(self, job: Job) -> JobState | None:
+        until = self._clock.now() + self._lease_s
+
+        def extend(connection: sqlite3.Connection) -> JobState | None:
+            _check_lease(connection, job)
+            row = connection.execute(
+                "UPDATE jobs SET lease_until = ? WHERE id = ? RETURNING ending", (until, job.id)
+            ).fetchone()
+            return row["ending"] and JobState(row["ending"])
+
+        return await self._database.transact(extend)
+
+    async def finish(self, job: Job, state: JobState, following: Sequence[NewJob] = ()) -> None:
+        if state not in ENDED:
+            raise ValueError(f"a job does not end as {state.value}")
+        now = self._clock.now()
+
+        def end(connection: sqlite3.Connection) -> None:
+            _check_lease(connection, job)
+            _end(connection, job.id, state, job.reason, now)
+            _store(connection, following, now)
+
+        await self._database.transact(end)
+        self._news[job.lane].ring()
+        self._ring_for(following)
+
+    async def retry(
+        self, job: Job, not_before: float, reason: str, ending: JobState | None = None
+    ) -> None:
+        # Reporting a failure has tries of its own.
+        retries = 0 if ending and not job.ending else job.retries + 1
+
+        def put_back(connection: sqlite3.Connection) -> None:
+            _check_lease(connection, job)
+            connection.execute(
+                """
+                UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, not_before = ?,
+                    retries = ?, reason = ?, ending = coalesce(ending, ?)
+                WHERE id = ?""",
+                (not_before, retries, reason, ending and ending.value, job.id),
+            )
+
+        await self._database.transact(put_back)
+        self._news[job.lane].ring()
+
+    async def hand_back(self, job: Job) -> None:
+        now = self._clock.now()
+
+        def put_back(connection: sqlite3.Connection) -> None:
+            _check_lease(connection, job)
+            connection.execute(
+                """
+                UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, not_before = ?
+                WHERE id = ?""",
+                (now, job.id),
+            )
+
+        await self._database.transact(put_back)
+        self._news[job.lane].ring()
+
+    def news(self, lane: Lane) -> asyncio.Event:
+        return self._news[lane].next
+
+    def stops(self) -> asyncio.Event:
+        return self._stops.next
+
+    def _ring_for(self, new: Sequence[NewJob]) -> None:
+        for lane in {one.lane for one in new}:
+            self._news[lane].ring()
+        if any(one.supersedes for one in new):
+            self._stops.ring()
+
+
+class _Bell:
+    """Wakes everybody who asked for `next` before it rang."""
+
+    def __init__(self) -> None:
+        self.next = asyncio.Event()
+
+    def ring(self) -> None:
+        self.next.set()
+        self.next = asyncio.Event()
+
+
+def _is_new_delivery(connection: sqlite3.Connection, delivery_id: str, now: float) -> bool:
+    stored = connection.execute(
+        "INSERT INTO deliveries (id, received_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (delivery_id, now),
+    )
+    return stored.rowcount == 1
+
+
+def _store(connection: sqlite3.Connection, new: Sequence[NewJob], now: float) -> tuple[JobId, ...]:
+    ids = (_store_one(connection, one, now) for one in new)
+    return tuple(id for id in ids if id is not None)
+
+
+def _store_one(connection: sqlite3.Connection, new: NewJob, now: float) -> JobId | None:
+    target = new.work.target
+    row = connection.execute(
+        """
+        INSERT INTO jobs (lane, state, work, run_id, dedupe_key, installation_id, repository_id,
+            number, not_before, created_at)
+        VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (dedupe_key) DO NOTHING RETURNING id""",
+        (
+            new.lane.value,
+            encode_work(new.work),
+            new.run_id,
+            new.dedupe_key,
+            target.installation_id,
+            target.repository_id,
+            target.number,
+            now,
+            now,
+        ),
+    ).fetchone()
+    if row is None:
+        return None
+    if new.supersedes:
+        _stop_reviews(connection, target, JobState.SUPERSEDED, now, but=row["id"])
+    return JobId(row["id"])
+
+
+def _stop_reviews(
+    connection: sqlite3.Connection, target: Target, state: JobState, now: float, but: int = 0
+) -> int:
+    """End the reviews that nobody has seen yet; the others are told, so that they clear up."""
+    pull = (target.repository_id, target.number, but)
+    unseen = connection.execute(
+        """
+        UPDATE jobs SET state = ?, ended_at = ?
+        WHERE state = 'queued' AND lane = 'review' AND attempt = 0 AND ending IS NULL
+            AND repository_id = ? AND number = ? AND id <> ?""",
+        (state.value, now, *pull),
+    )
+    told = connection.execute(
+        """
+        UPDATE jobs SET ending = ?, not_before = ?
+        WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
+            AND repository_id = ? AND number = ? AND id <> ?""",
+        (state.value, now, *pull),
+    )
+    return unseen.rowcount + told.rowcount
+
+
+def _take_back(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row], now: float) -> int:
+    """Queue again what died with its process; poison is reported once, and then no more."""
+    for row in rows:
+        crashes = row["crashes"] + 1
+        reason = row["reason"] if row["ending"] else f"its process died {crashes} times"
+        log.error("job.crashed", job=row["id"], run=row["run_id"], crashes=crashes)
+        if crashes > CRASHES_UNTIL_POISON:
+            _end(connection, row["id"], JobState.FAILED, reason, now)
+            continue
+        ending = ending_after_crash(crashes, row["ending"] and JobState(row["ending"]))
+        connection.execute(
+            """
+            UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, crashes = ?,
+                not_before = ?, ending = ?, reason = ?
+            WHERE id = ?""",
+            (crashes, now, ending and ending.value, reason, row["id"]),
+        )
+    return len(rows)
+
+
+def _end(connection: sqlite3.Connection, id: int, state: JobState, reason: str, now: float) -> None:
+    connection.execute(
+        """
+        UPDATE jobs SET state = ?, reason = ?, ended_at = ?, owner = NULL, lease_until = NULL
+        WHERE id = ?""",
+        (state.value, reason, now, id),
+    )
+
+
+def _check_lease(connection: sqlite3.Connection, job: Job) -> None:
+    """A claim raises `attempt`, so the attempt says whose the job is."""
+    row = connection.execute(
+        "SELECT 1 FROM jobs WHERE id = ? AND state = 'running' AND attempt = ?",
+        (job.id, job.attempt),
+    ).fetchone()
+    if row is None:
+        raise LeaseLost(f"job {job.id} is no longer that of attempt {job.attempt}")
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=JobId(row["id"]),
+        lane=Lane(row["lane"]),
+        state=JobState(row["state"]),
+        work=decode_work(row["work"]),
+        run_id=RunId(row["run_id"]),
+        dedupe_key=row["dedupe_key"],
+        attempt=row["attempt"],
+        retries=row["retries"],
+        crashes=row["crashes"],
+        ending=row["ending"] and JobState(row["ending"]),
+        reason=row["reason"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+    )

@@ -1,0 +1,1 @@
+"""What we remember, in SQL that SQLite and PostgreSQL both speak."""

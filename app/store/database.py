@@ -1,0 +1,218 @@
+"""One SQLite file: opened, migrated, and used from one thread beside the event loop.
+
+Knows transactions, locks, full disks and versions; knows nothing of what the tables mean. A
+transaction that returned is on the disk (`synchronous=FULL`).
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from app import log
+from app.errors import Unavailable, Unusable
+from app.store.schema import CLEANING, MIGRATIONS, Migration
+
+T = TypeVar("T")
+
+# Trouble that passes or that an operator mends while we live on: https://sqlite.org/rescode.html
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+
+
+class Database:
+    """An open database. Built by `open_database`; `close` it."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor, wait_s: float
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._thread = thread
+        self._wait_s = wait_s
+        self._lock: int | None = None
+
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction of its own, on the database's thread, and commit it.
+
+        Raises Unavailable when the database is locked, full or too slow; after the latter the
+        work may still be committed, so callers must be able to ask twice.
+        """
+        pending = asyncio.get_running_loop().run_in_executor(
+            self._thread, _transact, self._connection, work
+        )
+        # Real time, not a Clock: this bounds a thread that may hang in the kernel.
+        done, _ = await asyncio.wait({pending}, timeout=self._wait_s)
+        if not done:
+            pending.cancel()
+            log.error("database.slow", waited_s=self._wait_s)
+            raise Unavailable(f"the database did not answer within {self._wait_s:g} s")
+        try:
+            return pending.result()
+        except sqlite3.OperationalError as exc:
+            if _is_passing(exc):
+                log.error("database.unavailable", reason=str(exc))
+                raise Unavailable(f"the database cannot be used now: {exc}") from exc
+            raise
+
+    async def clean(self, before: float, *, batch: int = 500) -> int:
+        """Remove what is older than `before` (epoch seconds), a batch at a time, others between.
+
+        Returns the number of rows removed.
+        """
+        total = 0
+        for statement in CLEANING:
+            removed = batch
+            while removed == batch:
+                removed = await self.transact(partial(_remove, statement, before, batch))
+                total += removed
+        return total
+
+    def lock(self) -> None:
+        """Become the only server of this database, for as long as it is open.
+
+        Raises Unusable where another process is that already.
+        """
+        self._lock = _lock_file(self._path.with_name(self._path.name + ".lock"))
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        self._thread.shutdown()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+async def open_database(
+    path: Path,
+    *,
+    busy_s: float = 1.5,
+    wait_s: float = 4.0,
+    migrations: Sequence[Migration] = MIGRATIONS,
+) -> Database:
+    """Open or create the database and bring it up to date.
+
+    `busy_s` bounds the wait for another process's lock, `wait_s` the whole of a transaction with
+    its wait for earlier ones. Raises Unusable for a file that is no database, cannot be opened
+    or belongs to a newer release, Unavailable while another process locks it.
+    """
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+    try:
+        connection = await asyncio.get_running_loop().run_in_executor(
+            thread, _open, path, busy_s, migrations
+        )
+    except BaseException:
+        thread.shutdown()
+        raise
+    return Database(path, connection, thread, wait_s)
+
+
+def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite may have rolled back by itself, for example when the disk is full.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _remove(statement: str, before: float, batch: int, connection: sqlite3.Connection) -> int:
+    return connection.execute(statement, {"before": before, "batch": batch}).rowcount
+
+
+def _is_passing(error: sqlite3.Error) -> bool:
+    # The low byte is the primary code: https://sqlite.org/rescode.html#extrc
+    return error.sqlite_errorcode & 0xFF in _PASSING
+
+
+def _open(path: Path, busy_s: float, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    try:
+        # It holds code under review and a secret: nobody else's to read. -wal and -shm follow.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+    except (OSError, sqlite3.OperationalError) as exc:
+        raise Unusable(f"cannot open the database {path}: {exc}") from exc
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        _migrate(connection, path, migrations)
+    except BaseException as exc:
+        connection.close()
+        if isinstance(exc, sqlite3.Error):
+            _refuse(path, exc)
+        raise
+    return connection
+
+
+def _refuse(path: Path, exc: sqlite3.Error) -> NoReturn:
+    if isinstance(exc, sqlite3.OperationalError) and _is_passing(exc):
+        raise Unavailable(f"the database {path} cannot be used now: {exc}") from exc
+    raise Unusable(f"the database {path} cannot be used: {exc}") from exc
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    if _version(connection) == len(migrations):
+        return
+    if 0 < _version(connection) < len(migrations):
+        _copy(connection, path)
+    _transact(connection, lambda c: _upgrade(c, path, migrations))
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    version = _version(connection)
+    if version > len(migrations):
+        raise Unusable(
+            f"the database {path} is of version {version}, written by a newer release; this one "
+            f"knows version {len(migrations)}. Install the newer release again, or go back to "
+            "the copy that it made before it changed the database"
+        )
+    for migration in migrations[version:]:
+        for statement in migration:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _copy(connection: sqlite3.Connection, path: Path) -> None:
+    """Copy an older database beside itself; a copy that an earlier try left is replaced."""
+    copy = path.with_name(f"{path.name}.v{_version(connection)}")
+    half = copy.with_name(copy.name + ".part")
+    half.unlink(missing_ok=True)
+    os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    connection.execute("VACUUM INTO ?", (str(half),))
+    half.replace(copy)
+
+
+def _lock_file(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(lock)
+        raise Unusable(
+            f"another codex-review serves this database ({path} is locked): stop it first, or "
+            "give this one a DATABASE_URL of its own"
+        ) from exc
+    return lock

@@ -1,0 +1,171 @@
+"""What we remember between runs: answers, receipts, findings, coverage, check runs, values.
+
+Knows which rows hold them; knows nothing of what they mean. Everything here may be asked twice.
+"""
+
+import sqlite3
+from collections.abc import Callable, Collection
+
+import msgspec
+
+from app.ports import Clock
+from app.review.answer import Answer, Usage
+from app.review.findings import Fingerprint
+from app.review.history import History
+from app.review.pull import RunId, Target
+from app.review.receipt import Receipt
+from app.store.database import Database
+
+
+class Store:
+    """The ports Answers, Memory and CheckRuns, and values that are made once."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def get(self, key: str) -> Answer | None:
+        """Return the answer kept for a question, with the usage that it once cost."""
+
+        def read(connection: sqlite3.Connection) -> Answer | None:
+            row = connection.execute(
+                "SELECT text, model, usage FROM answers WHERE question = ?", (key,)
+            ).fetchone()
+            if row is None:
+                return None
+            usage = msgspec.json.decode(row["usage"], type=Usage)
+            return Answer(text=row["text"], model=row["model"], usage=usage)
+
+        return await self._database.transact(read)
+
+    async def put(self, key: str, answer: Answer) -> None:
+        """Keep an answer; a question that is asked anew replaces its answer."""
+        now = self._clock.now()
+        usage = _json(answer.usage)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                """
+                INSERT INTO answers (question, text, model, usage, created_at)
+                VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (question) DO UPDATE SET
+                    text = excluded.text, model = excluded.model,
+                    usage = excluded.usage, created_at = excluded.created_at""",
+                (key, answer.text, answer.model, usage, now),
+            )
+
+        await self._database.transact(write)
+
+    async def recall(self, target: Target, run_id: RunId) -> History:
+        """Tell what runs other than this one said and covered on a pull request.
+
+        A run that is taken up again after it published must come to the same review.
+        """
+        key = (target.repository_id, target.number, run_id)
+
+        def read(connection: sqlite3.Connection) -> History:
+            said = connection.execute(
+                """
+                SELECT DISTINCT fingerprint FROM findings
+                WHERE repository_id = ? AND number = ? AND run_id <> ?""",
+                key,
+            )
+            covered = connection.execute(
+                """
+                SELECT covered FROM coverage
+                WHERE repository_id = ? AND number = ? AND run_id <> ?""",
+                key,
+            )
+            return History(
+                said=frozenset(Fingerprint(row["fingerprint"]) for row in said),
+                covered=frozenset(row["covered"] for row in covered),
+            )
+
+        return await self._database.transact(read)
+
+    async def keep(self, target: Target, receipt: Receipt, covered: Collection[str] = ()) -> None:
+        """Keep a run's receipt, its findings and what it covered; the last one of a run counts."""
+        now = self._clock.now()
+        pull = (target.repository_id, target.number)
+        text = _json(receipt)
+        findings = [(*pull, f.fingerprint, receipt.run_id, _json(f)) for f in receipt.findings]
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                """
+                INSERT INTO receipts (run_id, repository_id, number, head_sha, receipt, created_at)
+                VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT (run_id) DO UPDATE SET
+                    head_sha = excluded.head_sha, receipt = excluded.receipt""",
+                (receipt.run_id, *pull, receipt.head_sha, text, now),
+            )
+            connection.execute("DELETE FROM findings WHERE run_id = ?", (receipt.run_id,))
+            connection.executemany(
+                """
+                INSERT INTO findings (repository_id, number, fingerprint, run_id, finding)
+                VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
+                findings,
+            )
+            connection.executemany(
+                """
+                INSERT INTO coverage (repository_id, number, covered, run_id)
+                VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING""",
+                [(*pull, key, receipt.run_id) for key in covered],
+            )
+
+        await self._database.transact(write)
+
+    async def receipt(self, run_id: RunId) -> Receipt | None:
+        """Return the receipt of a run that ended."""
+
+        def read(connection: sqlite3.Connection) -> Receipt | None:
+            row = connection.execute(
+                "SELECT receipt FROM receipts WHERE run_id = ?", (run_id,)
+            ).fetchone()
+            return row and msgspec.json.decode(row["receipt"], type=Receipt)
+
+        return await self._database.transact(read)
+
+    async def check_run(self, run_id: RunId) -> tuple[int, str] | None:
+        """Return (check run id, head sha) of this run's latest check run."""
+
+        def read(connection: sqlite3.Connection) -> tuple[int, str] | None:
+            row = connection.execute(
+                """
+                SELECT check_run_id, head_sha FROM check_runs WHERE run_id = ?
+                ORDER BY created_at DESC, check_run_id DESC LIMIT 1""",
+                (run_id,),
+            ).fetchone()
+            return row and (row["check_run_id"], row["head_sha"])
+
+        return await self._database.transact(read)
+
+    async def keep_check_run(self, run_id: RunId, check_run_id: int, head_sha: str) -> None:
+        now = self._clock.now()
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                """
+                INSERT INTO check_runs (run_id, check_run_id, head_sha, created_at)
+                VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING""",
+                (run_id, check_run_id, head_sha, now),
+            )
+
+        await self._database.transact(write)
+
+    async def value(self, name: str, make: Callable[[], str]) -> str:
+        """Return the text kept under a name; the first who asks makes it, for good."""
+
+        def read_or_make(connection: sqlite3.Connection) -> str:
+            kept = connection.execute("SELECT text FROM settled WHERE name = ?", (name,)).fetchone()
+            if kept is not None:
+                return str(kept["text"])
+            made = make()
+            connection.execute("INSERT INTO settled (name, text) VALUES (?, ?)", (name, made))
+            return made
+
+        return await self._database.transact(read_or_make)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,135 @@
+"""The tables, as migrations, and the statements that keep them bounded.
+
+What we remember is written in SQL that PostgreSQL speaks too; `jobs` belongs to the embedded
+queue. A released migration is never edited: a change is one more at the end.
+"""
+
+from collections.abc import Sequence
+
+Migration = Sequence[str]
+
+_FIRST: Migration = (
+    """
+    CREATE TABLE deliveries (
+        id TEXT PRIMARY KEY,
+        received_at DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX deliveries_by_age ON deliveries (received_at)",
+    """
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        lane TEXT NOT NULL,
+        state TEXT NOT NULL,
+        work TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        dedupe_key TEXT NOT NULL UNIQUE,
+        installation_id BIGINT NOT NULL,
+        repository_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        retries INTEGER NOT NULL DEFAULT 0,
+        crashes INTEGER NOT NULL DEFAULT 0,
+        ending TEXT,
+        reason TEXT NOT NULL DEFAULT '',
+        not_before DOUBLE PRECISION NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL,
+        started_at DOUBLE PRECISION,
+        ended_at DOUBLE PRECISION,
+        owner TEXT,
+        lease_until DOUBLE PRECISION
+    )""",
+    "CREATE INDEX jobs_by_state ON jobs (state, lane, id)",
+    "CREATE INDEX jobs_by_run ON jobs (run_id)",
+    "CREATE INDEX jobs_by_age ON jobs (ended_at)",
+    """
+    CREATE TABLE answers (
+        question TEXT PRIMARY KEY,
+        text TEXT NOT NULL,
+        model TEXT NOT NULL,
+        usage TEXT NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX answers_by_age ON answers (created_at)",
+    """
+    CREATE TABLE check_runs (
+        run_id TEXT NOT NULL,
+        check_run_id BIGINT NOT NULL,
+        head_sha TEXT NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (run_id, check_run_id)
+    )""",
+    "CREATE INDEX check_runs_by_age ON check_runs (created_at)",
+    """
+    CREATE TABLE receipts (
+        run_id TEXT PRIMARY KEY,
+        repository_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        head_sha TEXT,
+        receipt TEXT NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX receipts_by_pull ON receipts (repository_id, number)",
+    "CREATE INDEX receipts_by_age ON receipts (created_at)",
+    """
+    CREATE TABLE findings (
+        repository_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        finding TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'open',
+        PRIMARY KEY (repository_id, number, fingerprint, run_id)
+    )""",
+    "CREATE INDEX findings_by_run ON findings (run_id)",
+    """
+    CREATE TABLE coverage (
+        repository_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        covered TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        PRIMARY KEY (repository_id, number, covered)
+    )""",
+    """
+    CREATE TABLE settled (
+        name TEXT PRIMARY KEY,
+        text TEXT NOT NULL
+    )""",
+)
+
+MIGRATIONS: Sequence[Migration] = (_FIRST,)
+
+# Each removes at most :batch rows older than :before. Findings and coverage live as long as their
+# pull request has a receipt, so receipts go first.
+CLEANING = (
+    """
+    DELETE FROM jobs WHERE id IN (
+        SELECT id FROM jobs WHERE ended_at < :before ORDER BY ended_at LIMIT :batch)""",
+    """
+    DELETE FROM deliveries WHERE id IN (
+        SELECT id FROM deliveries WHERE received_at < :before ORDER BY received_at LIMIT :batch)""",
+    """
+    DELETE FROM answers WHERE question IN (
+        SELECT question FROM answers
+        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
+    """
+    DELETE FROM check_runs WHERE (run_id, check_run_id) IN (
+        SELECT run_id, check_run_id FROM check_runs
+        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
+    """
+    DELETE FROM receipts WHERE run_id IN (
+        SELECT run_id FROM receipts WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
+    """
+    DELETE FROM findings WHERE (repository_id, number, fingerprint, run_id) IN (
+        SELECT repository_id, number, fingerprint, run_id FROM findings AS f
+        WHERE NOT EXISTS (
+            SELECT 1 FROM receipts AS r
+            WHERE r.repository_id = f.repository_id AND r.number = f.number)
+        LIMIT :batch)""",
+    """
+    DELETE FROM coverage WHERE (repository_id, number, covered) IN (
+        SELECT repository_id, number, covered FROM coverage AS c
+        WHERE NOT EXISTS (
+            SELECT 1 FROM receipts AS r
+            WHERE r.repository_id = c.repository_id AND r.number = c.number)
+        LIMIT :batch)""",
+)

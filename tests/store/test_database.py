@@ -1,0 +1,189 @@
+"""Opening, migrating, waiting and cleaning, on real files."""
+
+import asyncio
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.errors import Unavailable, Unusable
+from app.review.answer import Answer, Usage
+from app.review.pull import RunId
+from app.store.database import Database, open_database
+from app.store.memory import Store
+from app.store.schema import MIGRATIONS
+from tests.jobs.builders import FakeClock, target
+from tests.store.builders import receipt
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400.0
+LATER = (*MIGRATIONS, ("CREATE TABLE later (x TEXT)", "INSERT INTO later VALUES ('new')"))
+BROKEN = (*MIGRATIONS, ("CREATE TABLE later (x TEXT)", "INSERT INTO nowhere VALUES (1)"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "app.db"
+
+
+@pytest.fixture
+async def database(path: Path) -> AsyncIterator[Database]:
+    database = await open_database(path, busy_s=0.1, wait_s=0.5)
+    yield database
+    await database.close()
+
+
+async def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        return found
+
+
+async def keep_value(path: Path) -> None:
+    database = await open_database(path)
+    await Store(database, FakeClock()).value("name", lambda: "old")
+    await database.close()
+
+
+async def test_what_was_committed_is_durable(database: Database) -> None:
+    pragmas = await database.transact(
+        lambda c: (
+            c.execute("PRAGMA journal_mode").fetchone()[0],
+            c.execute("PRAGMA synchronous").fetchone()[0],
+        )
+    )
+    assert pragmas == ("wal", 2)
+
+
+async def test_nobody_else_may_read_the_files(database: Database, path: Path) -> None:
+    database.lock()
+    await Store(database, FakeClock()).value("name", lambda: "secret")
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("app.db", "app.db-wal", "app.db-shm", "app.db.lock"), 0o600)
+
+
+async def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
+    await (await open_database(path, migrations=LATER)).close()
+    with pytest.raises(Unusable, match="version 2, written by a newer release"):
+        await open_database(path)
+    assert await version(path) == 2
+
+
+async def test_an_older_database_is_copied_and_migrated(path: Path) -> None:
+    await keep_value(path)
+    database = await open_database(path, migrations=LATER)
+    rows = await database.transact(lambda c: c.execute("SELECT x FROM later").fetchall())
+    assert [row["x"] for row in rows] == ["new"]
+    assert await Store(database, FakeClock()).value("name", lambda: "new") == "old"
+    await database.close()
+    copy = path.with_name("app.db.v1")
+    assert await version(copy) == 1
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT text FROM settled").fetchall() == [("old",)]
+
+
+async def test_a_migration_that_fails_changes_nothing_and_may_be_tried_again(path: Path) -> None:
+    await keep_value(path)
+    for _ in range(2):
+        with pytest.raises(Unusable, match="nowhere"):
+            await open_database(path, migrations=BROKEN)
+    assert await version(path) == 1
+    await (await open_database(path, migrations=LATER)).close()
+
+
+async def test_a_new_database_needs_no_copy(database: Database, path: Path) -> None:
+    assert {p.name for p in path.parent.iterdir()} == {"app.db", "app.db-wal", "app.db-shm"}
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    content = b"This is no database at all." * 100
+    path.write_bytes(content)
+    with pytest.raises(Unusable, match="not a database"):
+        asyncio.run(open_database(path))
+    assert path.read_bytes() == content
+
+
+async def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=r"missing/app\.db"):
+        await open_database(tmp_path / "missing" / "app.db")
+
+
+async def test_a_locked_database_is_unavailable_soon_and_works_afterwards(
+    database: Database, path: Path
+) -> None:
+    store = Store(database, FakeClock())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        with pytest.raises(Unavailable, match="locked"):
+            await store.value("name", lambda: "x")
+        assert time.monotonic() - begun < 5
+    assert await store.value("name", lambda: "y") == "y"
+
+
+async def test_a_database_that_hangs_is_unavailable_soon(database: Database) -> None:
+    may_end = threading.Event()
+    with pytest.raises(Unavailable, match=r"did not answer within 0\.5 s"):
+        await database.transact(lambda _: may_end.wait(5))
+    may_end.set()
+    assert await Store(database, FakeClock()).value("name", lambda: "y") == "y"
+
+
+async def test_a_full_disk_is_unavailable_and_nothing_is_half_done(database: Database) -> None:
+    def fill(connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO settled VALUES ('small', 'x')")
+        connection.execute("INSERT INTO settled VALUES ('large', ?)", ("x" * 100_000,))
+
+    await database.transact(fill)
+    with pytest.raises(Unavailable, match="full"):
+        await database.transact(write)
+    left = await database.transact(lambda c: c.execute("SELECT * FROM settled").fetchall())
+    assert left == []
+
+
+async def test_a_mistake_of_ours_is_no_passing_trouble(database: Database) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await database.transact(lambda c: c.execute("SELECT * FROM nowhere"))
+
+
+async def test_one_process_serves_a_database(database: Database, path: Path) -> None:
+    database.lock()
+    other = await open_database(path)
+    with pytest.raises(Unusable, match="another codex-review"):
+        other.lock()
+    await other.close()
+
+
+async def test_cleaning_removes_what_is_old_in_batches_and_keeps_the_rest(
+    database: Database,
+) -> None:
+    clock = FakeClock()
+    store = Store(database, clock)
+    answer = Answer(text="{}", model="m", usage=Usage())
+    for n in range(7):
+        await store.put(f"old {n}", answer)
+    await store.keep(target(1), receipt("r1", "f1"), ["hunk"])
+    await store.keep(target(2), receipt("r2", "f2"), ["hunk"])
+    await store.keep_check_run(RunId("r1"), 1, "sha")
+    clock.at += 10 * DAY
+    await store.put("new", answer)
+    await store.keep(target(2), receipt("r3", "f3"))
+    removed = await database.clean(clock.at - DAY, batch=3)
+    # 7 answers, 1 check run, 2 receipts; finding and coverage of the pull request without receipt
+    assert removed == 12
+    assert await store.get("old 1") is None
+    assert await store.get("new") == answer
+    assert await store.recall(target(1), RunId("x")) == await store.recall(target(9), RunId("x"))
+    assert (await store.recall(target(2), RunId("x"))).said == {"f2", "f3"}
+    assert await database.clean(clock.at - DAY) == 0

@@ -1,0 +1,94 @@
+"""What is kept comes back, once, and only where it belongs."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.review.answer import Answer, Usage
+from app.review.history import History
+from app.review.pull import RunId
+from app.store.database import open_database
+from app.store.memory import Store
+from tests.jobs.builders import FakeClock, target
+from tests.store.builders import receipt
+
+pytestmark = pytest.mark.anyio
+
+RUN = RunId("this run")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    database = await open_database(tmp_path / "app.db")
+    yield Store(database, FakeClock())
+    await database.close()
+
+
+async def test_an_answer_comes_back_whole_and_a_later_one_replaces_it(store: Store) -> None:
+    first = Answer(text='{"findings": "ü"}', model="m", usage=Usage(calls=1, input_tokens=9))
+    second = Answer(text="{}", model="n", usage=Usage(is_estimated=True))
+    assert await store.get("q") is None
+    await store.put("q", first)
+    assert await store.get("q") == first
+    await store.put("q", second)
+    assert await store.get("q") == second
+
+
+async def test_earlier_runs_of_the_same_pull_request_are_recalled(store: Store) -> None:
+    await store.keep(target(1), receipt("r1", "f1", "f2"), ["h1"])
+    await store.keep(target(1), receipt("r2", "f2", "f3"), ["h1", "h2"])
+    history = await store.recall(target(1), RUN)
+    assert history.said == {"f1", "f2", "f3"}
+    assert history.covered == {"h1", "h2"}
+
+
+async def test_other_pull_requests_are_not_recalled(store: Store) -> None:
+    await store.keep(target(1), receipt("r1", "f1"), ["h1"])
+    assert await store.recall(target(2), RUN) == History()
+    assert await store.recall(target(1, repository=71), RUN) == History()
+
+
+async def test_a_renamed_repository_is_recalled_by_its_id(store: Store) -> None:
+    await store.keep(target(1, installation=7), receipt("r1", "f1"))
+    assert (await store.recall(target(1, installation=8), RUN)).said == {"f1"}
+
+
+async def test_a_run_does_not_recall_itself(store: Store) -> None:
+    await store.keep(target(1), receipt("r1", "f1"), ["h1"])
+    await store.keep(target(1), receipt(RUN, "f1", "f2"), ["h2"])
+    history = await store.recall(target(1), RUN)
+    assert history.said == {"f1"}
+    assert history.covered == {"h1"}
+
+
+async def test_keeping_twice_is_keeping_once_and_the_last_receipt_counts(store: Store) -> None:
+    await store.keep(target(1), receipt("r1", "f1", "f2"), ["h1"])
+    for _ in range(2):
+        await store.keep(target(1), receipt("r1", "f2"), ["h1"])
+    assert await store.receipt(RunId("r1")) == receipt("r1", "f2")
+    assert (await store.recall(target(1), RUN)).said == {"f2"}
+
+
+async def test_a_finding_named_twice_in_a_receipt_is_kept_once(store: Store) -> None:
+    await store.keep(target(1), receipt("r1", "f1", "f1"))
+    assert (await store.recall(target(1), RUN)).said == {"f1"}
+
+
+async def test_an_unknown_run_has_no_receipt_and_no_check_run(store: Store) -> None:
+    assert await store.receipt(RUN) is None
+    assert await store.check_run(RUN) is None
+
+
+async def test_the_latest_check_run_of_a_run_is_found(store: Store) -> None:
+    await store.keep_check_run(RUN, 1, "old")
+    await store.keep_check_run(RUN, 2, "new")
+    await store.keep_check_run(RunId("other"), 3, "x")
+    await store.keep_check_run(RUN, 2, "new")
+    assert await store.check_run(RUN) == (2, "new")
+
+
+async def test_a_value_is_made_once(store: Store) -> None:
+    assert await store.value("secret", lambda: "first") == "first"
+    assert await store.value("secret", lambda: "second") == "first"
+    assert await store.value("other", lambda: "third") == "third"
