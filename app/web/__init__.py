@@ -1,0 +1,1 @@
+"""Speaks HTTP to the outside. Decides nothing about reviewing."""

@@ -1,0 +1,216 @@
+"""Opening pull requests and reading files, against the stand-in."""
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+
+from app.demo.faults import Fault
+from app.demo.repository import Entry
+from app.errors import Overtaken, PullRequestGone, Unavailable
+from app.github.changes import MAX_FILE_BYTES, GitHubChanges
+from app.github.transport import DIFF, Refused
+from app.review.config import Config
+from app.review.diff import parse_diff
+from app.review.pull import NotInDiff, PullRequest, Sha
+from tests.github.conftest import FILES, Scene
+
+pytestmark = pytest.mark.anyio
+
+HUGE = "".join(f"{n}\n" for n in range(20_001))
+
+
+async def test_a_pull_request_is_opened_with_both_ends_pinned(scene: Scene) -> None:
+    scene.pull.body, scene.pull.draft = "Because.", True
+    config = Config(max_comments=1)
+    change = await GitHubChanges(scene.github, config=config).open(scene.target)
+    assert change.pull == PullRequest(
+        target=scene.target,
+        title="Change something",
+        body="Because.",
+        author="contributor",
+        state="open",
+        is_draft=True,
+        is_locked=False,
+        is_archived=False,
+        head_sha=Sha(scene.pull.head_sha),
+        base_sha=Sha(scene.pull.base_sha),
+        base_ref="main",
+        default_branch="main",
+    )
+    assert (change.head_sha, change.base_sha) == (scene.pull.head_sha, scene.pull.base_sha)
+    assert change.diff == parse_diff(
+        scene.repository.git.diff(scene.pull.base_sha, scene.pull.head_sha)
+    )
+    assert [file.path for file in change.diff.files] == ["a.py", "b.py"]
+    assert change.config is config
+    assert change.not_in_diff == ()
+
+
+async def test_opening_costs_two_reads(scene: Scene) -> None:
+    await GitHubChanges(scene.github).open(scene.target)
+    assert scene.calls() == ["GET pulls/1", "GET pulls/1"]
+    assert DIFF in {request.accept for request in scene.state.requests}
+
+
+@pytest.mark.parametrize("state", ["closed", "open"])
+async def test_a_closed_pull_request_is_opened_too(
+    scene: Scene, state: Literal["open", "closed"]
+) -> None:
+    scene.pull.state = state
+    change = await GitHubChanges(scene.github).open(scene.target)
+    assert change.pull is not None
+    assert change.pull.state == state
+
+
+async def test_locked_and_archived_are_told(scene: Scene) -> None:
+    scene.pull.locked = scene.repository.archived = True
+    pull = (await GitHubChanges(scene.github).open(scene.target)).pull
+    assert pull is not None
+    assert pull.is_locked
+    assert pull.is_archived
+
+
+async def test_the_diff_is_fetched_again_after_a_push_of_just_now(scene: Scene) -> None:
+    scene.repository.created_at = scene.clock.now() - 10  # the stand-in's time of the last push
+    await GitHubChanges(scene.github).open(scene.target)
+    assert len(scene.calls()) == 3
+    assert scene.state.requests[-1].accept == DIFF
+
+
+async def test_a_pull_request_that_is_not_there_is_gone(scene: Scene) -> None:
+    with pytest.raises(PullRequestGone):
+        await GitHubChanges(scene.github).open(replace(scene.target, number=77))
+
+
+async def test_a_diff_that_github_cannot_make_ends_the_run(scene: Scene) -> None:
+    fault = Fault(path="/pulls/1$", status=422, message="diff is corrupt", times=2)
+    scene.state.faults.append(fault)
+    with pytest.raises(Refused, match="diff is corrupt"):
+        await GitHubChanges(scene.github).open(scene.target)
+
+
+async def test_a_github_that_is_down_is_worth_another_try(scene: Scene) -> None:
+    scene.state.faults.append(Fault(path="/pulls/1$", status=502, times=999))
+    with pytest.raises(Unavailable):
+        await GitHubChanges(scene.github).open(scene.target)
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+async def test_a_renamed_repository_is_opened_by_its_id(scene: Scene, reuse: bool) -> None:
+    scene.state.rename(scene.repository, "store")
+    if reuse:
+        other = scene.state.create_repository("octo/shop", {"x": "1"})
+        scene.state.open_pull_request(other, {"x": "2"}, title="Another one")
+    change = await GitHubChanges(scene.github).open(scene.target)
+    assert change.head_sha == scene.pull.head_sha
+
+
+async def test_a_diff_over_the_limit_is_built_from_the_list_of_files(scene: Scene) -> None:
+    scene.state.push(
+        scene.pull,
+        {
+            "big.txt": HUGE,
+            "pixel.png": b"\x89PNG\0\1",
+            "c d/é.py": "x = 1\n",
+            "old.py": None,
+        },
+    )
+    scene.clock.at += 3_600
+    change = await GitHubChanges(scene.github).open(scene.target)
+    whole = parse_diff(scene.repository.git.diff(scene.pull.base_sha, scene.pull.head_sha))
+    hunks = {file.path: file.hunks for file in whole.files if file.path != "big.txt"}
+    assert {file.path: file.hunks for file in change.diff.files} == hunks
+    assert change.not_in_diff == (
+        NotInDiff(path="big.txt", reason="too large: GitHub shows no diff of 20001 changed lines"),
+    )
+    assert scene.calls()[-1] == "GET pulls/1/files"
+
+
+async def test_files_over_one_page_are_all_listed(scene: Scene) -> None:
+    files = {f"f{n:03}.py": f"x = {n}\n" for n in range(310)}
+    scene.state.push(scene.pull, files)
+    scene.clock.at += 3_600
+    change = await GitHubChanges(scene.github).open(scene.target)
+    assert [file.path for file in change.diff.files] == sorted(FILES) + sorted(files)
+    assert all(file.hunks for file in change.diff.files)
+    assert change.not_in_diff == ()
+    pages = [call for call in scene.calls() if call == "GET pulls/1/files"]
+    assert len(pages) == 7
+
+
+async def test_a_file_is_read_once_at_the_head(scene: Scene) -> None:
+    changes = GitHubChanges(scene.github)
+    change = scene.change()
+    assert await changes.read(change, "b.py") == b"new = 1\n"
+    assert await changes.read(change, "b.py") == b"new = 1\n"
+    assert scene.calls() == ["GET contents/b.py"]
+    assert scene.state.requests[-1].query == f"ref={scene.pull.head_sha}"
+
+
+async def test_a_file_is_read_as_it_was_at_that_head(scene: Scene) -> None:
+    changes = GitHubChanges(scene.github)
+    before = scene.change()
+    scene.state.push(scene.pull, {"b.py": "new = 2\n"})
+    assert await changes.read(scene.change(), "b.py") == b"new = 2\n"
+    assert await changes.read(before, "b.py") == b"new = 1\n"
+
+
+async def test_a_file_of_a_fork_is_read_through_the_base(scene: Scene) -> None:
+    pull = scene.state.open_pull_request(
+        scene.repository, {"a.py": "forked\n"}, branch="f", from_fork=True
+    )
+    target = replace(scene.target, number=pull.number)
+    changes = GitHubChanges(scene.github)
+    change = await changes.open(target)
+    assert await changes.read(change, "a.py") == b"forked\n"
+
+
+@pytest.mark.parametrize("path", ["a b#c?.py", "dé/100%.py", "x+y&z.txt", 'q"\\'])
+async def test_any_name_can_be_read(scene: Scene, path: str) -> None:
+    scene.state.push(scene.pull, {path: "1\n"})
+    assert await GitHubChanges(scene.github).read(scene.change(), path) == b"1\n"
+
+
+@pytest.mark.parametrize("path", ["gone.py", "../a.py", "x/../../y", "/etc", "", "a//b", "."])
+async def test_what_cannot_be_read_is_none(scene: Scene, path: str) -> None:
+    assert await GitHubChanges(scene.github).read(scene.change(), path) is None
+
+
+async def test_a_file_is_read_up_to_its_limit(scene: Scene) -> None:
+    scene.state.push(
+        scene.pull,
+        {"fits": b"x" * MAX_FILE_BYTES, "over": Entry(b"x" * (MAX_FILE_BYTES + 1))},
+    )
+    changes = GitHubChanges(scene.github)
+    assert await changes.read(scene.change(), "fits") == b"x" * MAX_FILE_BYTES
+    assert await changes.read(scene.change(), "over") is None
+
+
+async def test_what_is_kept_is_bounded(scene: Scene) -> None:
+    names = [f"f{n}" for n in range(20)]
+    scene.state.push(scene.pull, dict.fromkeys(names, b"x" * (MAX_FILE_BYTES - 1)))
+    changes, change = GitHubChanges(scene.github), scene.change()
+    for name in names:
+        await changes.read(change, name)
+    await changes.read(change, names[-1])
+    assert len(scene.calls()) == 20
+    await changes.read(change, names[0])
+    assert len(scene.calls()) == 21
+
+
+async def test_files_beyond_the_list_s_end_are_counted(scene: Scene) -> None:
+    scene.state.push(scene.pull, {f"f{n:04}.py": "1\n" for n in range(3_010)})
+    scene.clock.at += 3_600
+    change = await GitHubChanges(scene.github).open(scene.target)
+    assert len(change.diff.files) == 3_000
+    assert change.not_in_diff == (NotInDiff(path="", reason="12 more files: GitHub lists 3,000"),)
+
+
+async def test_a_head_that_stayed_is_confirmed_and_one_that_moved_is_not(scene: Scene) -> None:
+    changes = GitHubChanges(scene.github)
+    change = await changes.open(scene.target)
+    await changes.confirm(change)
+    scene.state.push(scene.pull, {"b.py": "new = 2\n"})
+    with pytest.raises(Overtaken):
+        await changes.confirm(change)
