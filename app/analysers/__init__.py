@@ -1,0 +1,1 @@
+"""Knows the static analysers: one file each, one table of them."""
