@@ -1,0 +1,168 @@
+"""Webhook payloads as GitHub sends them today."""
+
+from dataclasses import dataclass
+
+from app.demo import pull_shapes, shapes
+from app.demo.records import (
+    CheckRun,
+    Installation,
+    IssueComment,
+    PullRequest,
+    Repository,
+    Review,
+    ReviewComment,
+)
+from app.demo.shapes import Json
+from app.demo.state import State, locked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened, ready to be delivered: `name` goes into X-GitHub-Event."""
+
+    name: str
+    payload: Json
+    repository_id: int | None
+    installation_id: int | None
+
+    @property
+    def action(self) -> str | None:
+        action = self.payload.get("action")
+        return action if isinstance(action, str) else None
+
+
+@locked
+def comment_event(
+    state: State, comment: IssueComment, action: str = "created", *, body_before: str | None = None
+) -> Event:
+    """issue_comment.created, .edited (with `body_before`) or .deleted."""
+    details: Json = {
+        "issue": pull_shapes.issue(state, comment.pull),
+        "comment": pull_shapes.issue_comment(state, comment),
+    }
+    if body_before is not None:
+        details["changes"] = {"body": {"from": body_before}}
+    sender = comment.author
+    return repository_event(
+        state, "issue_comment", action, comment.pull.repository, sender, details
+    )
+
+
+@locked
+def pull_event(
+    state: State,
+    pull: PullRequest,
+    action: str,
+    *,
+    sender: str | None = None,
+    more: Json | None = None,
+) -> Event:
+    """pull_request.<action>; `more` adds the keys that only this action has, such as `label`."""
+    shown = pull_shapes.pull_full(state, pull)
+    payload = {"number": pull.number, "pull_request": shown, **(more or {})}
+    actor = sender or pull.author
+    return repository_event(state, "pull_request", action, pull.repository, actor, payload)
+
+
+def push_event(state: State, pull: PullRequest, before: str) -> Event:
+    """pull_request.synchronize, after `state.push`; `before` is the head that it replaced."""
+    more: Json = {"before": before, "after": pull.head_sha}
+    return pull_event(state, pull, "synchronize", more=more)
+
+
+@locked
+def review_event(state: State, review: Review, action: str = "submitted") -> Event:
+    """pull_request_review.submitted; the state is in lower case here, unlike in REST."""
+    body = review.body or None
+    shown = {**pull_shapes.review(state, review), "body": body, "state": review.state.lower()}
+    details: Json = {"review": shown, "pull_request": pull_shapes.pull_simple(state, review.pull)}
+    repository = review.pull.repository
+    return repository_event(
+        state, "pull_request_review", action, repository, review.author, details
+    )
+
+
+@locked
+def review_comment_event(state: State, comment: ReviewComment, action: str = "created") -> Event:
+    """pull_request_review_comment.created, for comments on the diff and replies to them."""
+    details: Json = {
+        "comment": pull_shapes.review_comment(state, comment),
+        "pull_request": pull_shapes.pull_simple(state, comment.pull),
+    }
+    repository, name = comment.pull.repository, "pull_request_review_comment"
+    return repository_event(state, name, action, repository, comment.author, details)
+
+
+@locked
+def check_run_event(
+    state: State, run: CheckRun, sender: str, *, button: str | None = None
+) -> Event:
+    """check_run.rerequested ("Re-run"), or .requested_action where `button` names an identifier."""
+    suite = shapes.check_suite(state, run.suite)
+    details: Json = {"check_run": {**shapes.check_run(state, run), "check_suite": suite}}
+    if button is not None:
+        details["requested_action"] = {"identifier": button}
+    action = "requested_action" if button else "rerequested"
+    return repository_event(state, "check_run", action, run.suite.repository, sender, details)
+
+
+@locked
+def installation_event(state: State, installation: Installation, action: str = "created") -> Event:
+    """installation.created: tells of repositories by name and id only."""
+    reached = [r for r in state.repositories.values() if state.installation_of(r) is installation]
+    names = ("id", "node_id", "name", "full_name", "private")
+    full = [shapes.repository(state, repository) for repository in reached]
+    payload: Json = {
+        "action": action,
+        "installation": shapes.installation(state, installation),
+        "repositories": [{name: shape[name] for name in names} for shape in full],
+        "requester": None,
+        "sender": shapes.user(state, installation.account),
+    }
+    return Event(
+        name="installation",
+        payload=payload,
+        repository_id=None,
+        installation_id=installation.id,
+    )
+
+
+@locked
+def repository_event(
+    state: State, name: str, action: str, repository: Repository, sender: str, details: Json
+) -> Event:
+    """An event with the keys that all have; for those without a function of their own, too."""
+    payload: Json = {
+        "action": action,
+        **details,
+        "repository": shapes.repository(state, repository),
+        "sender": shapes.user(state, sender),
+    }
+    if state.person(repository.owner).type == "Organization":
+        payload["organization"] = _organization(state, repository.owner)
+    installation = state.installation_of(repository)
+    if installation is not None:
+        node = shapes.node_id("MDIzOkludGVncmF0aW9uSW5zdGFsbGF0aW9u", installation.id)
+        payload["installation"] = {"id": installation.id, "node_id": node}
+    return Event(
+        name=name,
+        payload=payload,
+        repository_id=repository.id,
+        installation_id=installation.id if installation else None,
+    )
+
+
+def _organization(state: State, login: str) -> Json:
+    url, number = f"{state.api_url}/orgs/{login}", state.person(login).id
+    plain = {f"{name}_url": f"{url}/{name}" for name in ("repos", "events", "hooks", "issues")}
+    return {
+        "login": login,
+        "id": number,
+        "node_id": shapes.node_id("O", number),
+        "url": url,
+        **plain,
+        "members_url": f"{url}/members{{/member}}",
+        "public_members_url": f"{url}/public_members{{/member}}",
+        "avatar_url": f"https://avatars.githubusercontent.com/u/{number}?v=4",
+        "description": None,
+    }

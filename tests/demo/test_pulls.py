@@ -1,0 +1,184 @@
+"""Pull requests, diffs, files, comparisons and contents as GitHub gives them out."""
+
+import base64
+
+import httpx
+import pytest
+
+from app.demo.records import PullRequest, Repository
+from app.demo.repository import Entry, Files
+from app.demo.shapes import PATCH_CHANGES_MAX
+from app.demo.state import State
+from tests.demo.conftest import AFTER, BEFORE, Client
+
+pytestmark = pytest.mark.anyio
+REPO = "/repos/acme/shop"
+DIFF = "application/vnd.github.diff"
+
+
+def links(answer: httpx.Response) -> dict[str | None, str]:
+    return {rel: link["url"] for rel, link in answer.links.items()}
+
+
+async def test_a_pull_request_counts_its_changes(client: Client, pull: PullRequest) -> None:
+    shown = (await client("GET", f"{REPO}/pulls/1")).json()
+    counts = {name: shown[name] for name in ("additions", "deletions", "changed_files", "commits")}
+    assert counts == {"additions": 4, "deletions": 1, "changed_files": 2, "commits": 1}
+    assert shown["head"]["sha"] == pull.head_sha
+    assert shown["base"]["sha"] == pull.base_sha
+
+
+async def test_the_diff_begins_at_the_merge_base(
+    client: Client, state: State, repository: Repository, pull: PullRequest
+) -> None:
+    before = (await client("GET", f"{REPO}/pulls/1", accept=DIFF)).text
+    state.commit(repository, {"app.py": "all new\n"})
+    after = await client("GET", f"{REPO}/pulls/1", accept=DIFF)
+    assert after.text == before
+    assert after.headers["content-type"].startswith(DIFF)
+    assert before.startswith("diff --git a/app.py b/app.py\nindex ")
+    assert "+line five" in before
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({f"f{number}.py": "x\n" for number in range(301)}, "number of files (300)"),
+        ({"big.py": "x\n" * 20_001}, "number of lines (20000)"),
+        ({"wide.py": "x" * 1_000_001}, "number of bytes"),
+    ],
+)
+async def test_a_diff_that_is_too_large_is_refused(
+    client: Client, state: State, repository: Repository, files: Files, words: str
+) -> None:
+    large = state.open_pull_request(repository, files)
+    answer = await client("GET", f"{REPO}/pulls/{large.number}", accept=DIFF)
+    assert answer.status_code == 406
+    assert words in answer.json()["message"]
+    assert answer.json()["errors"][0]["code"] == "too_large"
+
+
+async def test_files_come_in_pages_that_links_lead_through(
+    client: Client, state: State, repository: Repository
+) -> None:
+    files = {f"f{number:02}.py": "x\n" for number in range(25)}
+    state.open_pull_request(repository, files)
+    first = await client("GET", f"{REPO}/pulls/1/files?per_page=10")
+    assert set(links(first)) == {"next", "last"}
+    second = await client("GET", links(first)["next"])
+    third = await client("GET", links(second)["next"])
+    assert set(links(third)) == {"prev", "first"}
+    names = [item["filename"] for page in (first, second, third) for item in page.json()]
+    assert names == sorted(files)
+
+
+async def test_a_patch_is_left_out_of_large_files_and_late_in_large_pages(
+    client: Client, state: State, repository: Repository
+) -> None:
+    files = {f"f{number:02}.py": "x\n" for number in range(80)}
+    state.open_pull_request(repository, {**files, "a.py": "x\n" * (PATCH_CHANGES_MAX + 1)})
+    large, *rest = (await client("GET", f"{REPO}/pulls/1/files?per_page=100")).json()
+    assert ("patch" in large, large["changes"]) == (False, PATCH_CHANGES_MAX + 1)
+    assert [("patch" in item) for item in rest] == [True] * 69 + [False] * 11
+    assert not rest[0]["patch"].endswith("\n")
+
+
+async def test_a_fork_is_read_through_the_base_repository(
+    client: Client, state: State, repository: Repository
+) -> None:
+    pull = state.open_pull_request(repository, {"a.py": "1\n"}, author="eve", from_fork=True)
+    shown = (await client("GET", f"{REPO}/pulls/1")).json()
+    assert (shown["head"]["label"], shown["head"]["repo"]["fork"]) == ("eve:feature", True)
+    assert (await client("GET", "/repos/eve/shop")).status_code == 404
+    path = f"{REPO}/contents/a.py?ref="
+    assert (await client("GET", path + pull.head_sha)).status_code == 200
+    assert (await client("GET", path + "refs/pull/1/head")).status_code == 200
+    compared = await client("GET", f"{REPO}/compare/main...eve:feature")
+    assert compared.json()["ahead_by"] == 1
+
+
+async def test_pull_requests_are_listed_by_state_and_head(
+    client: Client, state: State, repository: Repository, pull: PullRequest
+) -> None:
+    other = state.open_pull_request(repository, {"b.py": "1\n"}, branch="other")
+    pull.state = "closed"
+
+    async def numbers(query: str) -> list[int]:
+        return [item["number"] for item in (await client("GET", f"{REPO}/pulls{query}")).json()]
+
+    assert await numbers("") == [other.number]
+    assert await numbers("?state=all") == [other.number, pull.number]
+    assert await numbers("?state=all&head=acme:feature") == [pull.number]
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "status"),
+    [("main", "feature", "ahead"), ("feature", "main", "behind"), ("main", "main", "identical")],
+)
+async def test_a_comparison_tells_who_is_ahead(
+    client: Client, pull: PullRequest, base: str, head: str, status: str
+) -> None:
+    answer = (await client("GET", f"{REPO}/compare/{base}...{head}")).json()
+    assert answer["status"] == status
+    assert answer["merge_base_commit"]["sha"] == pull.base_sha
+
+
+async def test_a_force_push_leaves_no_way_back_to_nowhere(
+    client: Client, state: State, pull: PullRequest
+) -> None:
+    gone = f"{REPO}/compare/{'0' * 40}...{pull.head_sha}"
+    assert (await client("GET", gone)).status_code == 404
+    before = pull.head_sha
+    state.push(pull, {"b.py": "1\n"}, force=True)
+    shown = (await client("GET", f"{REPO}/compare/{before}...{pull.head_sha}")).json()
+    assert shown["status"] == "diverged"
+
+
+async def test_contents_are_files_raw_text_and_directories(
+    client: Client, pull: PullRequest
+) -> None:
+    file = (await client("GET", f"{REPO}/contents/app.py")).json()
+    assert base64.b64decode(file["content"]).decode() == BEFORE
+    raw = await client(
+        "GET", f"{REPO}/contents/app.py?ref=feature", accept="application/vnd.github.raw+json"
+    )
+    assert raw.text == AFTER
+    root = (await client("GET", f"{REPO}/contents/")).json()
+    assert [(item["name"], item["type"]) for item in root] == [("app.py", "file"), ("docs", "dir")]
+    assert (await client("GET", f"{REPO}/contents/nothing.py")).status_code == 404
+    assert (await client("GET", f"{REPO}/contents/app.py?ref=nowhere")).status_code == 404
+    blob = (await client("GET", f"{REPO}/git/blobs/{file['sha']}")).json()
+    assert base64.b64decode(blob["content"]).decode() == BEFORE
+
+
+async def test_a_symlink_to_a_file_is_followed_and_another_one_is_named(
+    client: Client, state: State, repository: Repository
+) -> None:
+    files = {"link": Entry(b"docs/a.md", "120000"), "out": Entry(b"/etc/passwd", "120000")}
+    state.commit(repository, files)
+    followed = (await client("GET", f"{REPO}/contents/link")).json()
+    assert (followed["path"], base64.b64decode(followed["content"])) == ("link", b"# A\n")
+    named = (await client("GET", f"{REPO}/contents/out")).json()
+    assert (named["type"], named["target"]) == ("symlink", "/etc/passwd")
+
+
+async def test_a_file_over_a_megabyte_has_no_content_in_json(
+    client: Client, state: State, repository: Repository
+) -> None:
+    state.commit(repository, {"big": "x" * 1_000_001})
+    file = (await client("GET", f"{REPO}/contents/big")).json()
+    assert (file["encoding"], file["content"], file["size"]) == ("none", "", 1_000_001)
+
+
+@pytest.mark.parametrize("path", [f"{REPO}/pulls/9", f"{REPO}/pulls/x", f"{REPO}/pulls/1/", "/x"])
+async def test_what_is_not_there_is_not_found(client: Client, pull: PullRequest, path: str) -> None:
+    answer = await client("GET", path)
+    assert (answer.status_code, answer.json()["message"]) == (404, "Not Found")
+
+
+async def test_a_pull_request_is_an_issue_too_with_another_id(
+    client: Client, pull: PullRequest
+) -> None:
+    issue = (await client("GET", f"{REPO}/issues/1")).json()
+    assert (issue["id"], issue["number"]) == (pull.issue_id, pull.number)
+    assert issue["pull_request"]["url"].endswith("/pulls/1")
