@@ -1,0 +1,43 @@
+"""codex-review: few, proven review comments on pull requests, from the model you choose.
+
+Read `pipeline.py` first: it tells one review from job to verdict in the order it happens. Then
+`review/anchor.py`: why a comment can be trusted to stand where it stands.
+
+The way of one delivery, each arrow one function:
+
+    POST /webhook            web/webhook.py          limit, verify, parse, decide, store, 202
+      bytes → event          github/payloads.py    ° parse_event
+      event → decision       dispatch.py           ° decide (commands: review/command.py °)
+      decision → job         jobs/sqlite.py          submit: delivery and job in one transaction
+    lane `respond`           respond.py              permission, 👀, help; or the review's job
+    lane `review`            pipeline.py             run_review
+      pull request → change  github/changes.py       open: both ends pinned, diff parsed
+      change → plan          review/coverage.py    ° plan_review: chunks by focus area
+      chunk → candidates     asking.py, analysers/   a model and analysers, side by side
+      candidates → findings  review/anchor.py      ° anchor, then merge °, rank °, unseen °
+      findings → receipt     review/receipt.py     ° conclude: the verdict
+      receipt → review       review/render.py      ° compose: every sentence we publish
+      review → GitHub        github/publisher.py     publish, once; github/checks.py
+
+Rooms (° = pure: no network, clock, settings or log), and what each alone knows:
+
+    review/      ° what a review is
+    github/        GitHub's wire format
+    llm/           how model servers are spoken to
+    analysers/     static analysers, one file each, one table
+    sandbox/       how to start a program where it can do no harm
+    store/         what we remember, in SQL
+    jobs/          how work survives a restart
+    web/           the HTTP that we serve
+    demo/          a stand-in for GitHub, and the story that `codex-review demo` plays
+
+Imports point inwards: everyone may import `review/`, `errors` and `ports`; adapters never import
+each other and are built by `bootstrap.py` alone (`terminal.py` by `cli.py`); `demo/` knows neither
+`review/` nor `github/`. `tests/test_architecture.py` holds these arrows.
+
+Words: a **delivery** carries an **event**; a comment may hold a **command**; a **job** is stored
+work; a **run** (`run_id`) is one review; a **focus area** is what to look for; a **chunk** is what
+one **prompt** shows; an **answer** holds **candidates**, unproven; a **finding** is proven, with a
+**priority** P0–P3 and a **fingerprint**; **coverage** says what was shown for which area; the
+**receipt** is the **verdict** in JSON.
+"""

@@ -1,0 +1,260 @@
+"""The only place that builds real things and joins them."""
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+
+from app import log
+from app.analysers.table import build_finders
+from app.errors import AppError
+from app.github.auth import AppCredentials
+from app.github.changes import GitHubChanges
+from app.github.checks import GitHubVerdicts
+from app.github.comments import GitHubConversation
+from app.github.permissions import GitHubPermissions
+from app.github.publisher import GitHubPublisher
+from app.github.transport import Connection, GitHub
+from app.handlers import Handlers
+from app.jobs.job import Lane
+from app.jobs.sqlite import Limit, SqliteJobs
+from app.jobs.worker import Pace, Patience, Worker
+from app.llm.chat import ChatModel
+from app.llm.remembered import Remembered
+from app.pipeline import Asking, run_review
+from app.ports import Answers, Changes, Clock, Desk, Model, Run, Services
+from app.review.event import Request
+from app.review.focus import Area
+from app.review.prompt import Prompts, parse_prompts
+from app.review.pull import InstallationId, RunId, Target
+from app.review.receipt import Receipt
+from app.sandbox.child import LimitedChild
+from app.settings import ModelSettings, Settings, TerminalSettings
+from app.store.database import open_database
+from app.store.memory import Store
+from app.terminal import NoCheck, NoMemory, NoPublisher
+from app.web.webhook import Door, webhook
+
+RESPOND_SLOTS = 8
+GRACE_S = 20.0
+"""How long a stop waits for running reviews before it hands them back."""
+IDENTITY_RETRY_S = 30.0
+
+PACKAGE = Path(__file__).parent
+NOWHERE = Target(installation_id=InstallationId(0), repository_id=0, owner="", repo="", number=0)
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; what still runs then is finished or handed back."""
+    log.configure(settings.log_level)
+    async with AsyncExitStack() as stack:
+        github = await stack.enter_async_context(httpx.AsyncClient())
+        model = await stack.enter_async_context(httpx.AsyncClient())
+        app = await stack.enter_async_context(running(settings, github, model, SystemClock()))
+        config = uvicorn.Config(
+            app, host=host, port=port, log_config=None, access_log=False, server_header=False
+        )
+        log.event("serve.started", host=host, port=port, model=_name(settings.model))
+        await _Server(config).serve()
+        log.event("serve.stopping")
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    github_http: httpx.AsyncClient,
+    model_http: httpx.AsyncClient,
+    clock: Clock,
+    *,
+    grace_s: float = GRACE_S,
+) -> AsyncIterator[Starlette]:
+    """Run the worker beside the web part that is yielded; stop both on leaving.
+
+    What still runs `grace_s` seconds after that is handed back to the queue.
+    """
+    database = await open_database(settings.database)
+    try:
+        store = Store(database, clock)
+        jobs = SqliteJobs(database, clock, _limits(settings))
+        await jobs.take_over()
+        github = _github(settings, github_http, clock)
+        worker = await _worker(settings, jobs, store, github, model_http, clock)
+        door = Door(
+            secrets=tuple(secret.reveal().encode() for secret in settings.webhook_secrets),
+            app_id=settings.app_id,
+            slug=lambda: github.slug,
+            mentions=settings.mentions,
+            allowed_owners=settings.allowed_owners,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(worker.run())
+            learning = tasks.create_task(_learn_identity(github, clock))
+            try:
+                yield Starlette(routes=[webhook(door, jobs)])
+            finally:
+                learning.cancel()
+                await worker.stop(grace_s)
+                await working
+    finally:
+        await database.close()
+
+
+async def review_on_terminal(
+    settings: TerminalSettings, changes: Changes, areas: tuple[Area, ...] | None
+) -> Receipt:
+    """Run the pipeline on a change of this machine; nothing is posted or kept."""
+    async with httpx.AsyncClient() as http:
+        asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
+        services = Services(
+            changes=changes,
+            verdicts=NoCheck(),
+            publisher=NoPublisher(),
+            memory=NoMemory(),
+            model=_model(settings.model, http, asked, SystemClock(), answers=None),
+            finders=build_finders(LimitedChild()),
+        )
+        asking = Asking(
+            prompts=load_prompts(settings.prompts_dir), fence_secret=secrets.token_bytes(32)
+        )
+        run = Run(id=RunId(secrets.token_hex(8)), attempt=1)
+        return await run_review(NOWHERE, Request(areas=areas), run, services, asking)
+
+
+def load_prompts(overlay: Path | None = None) -> Prompts:
+    """Read the prose that ships with us; Markdown of the same name in `overlay` stands over it.
+
+    The answer's schema is not overlaid: the parser knows only ours.
+    """
+    files: dict[str, str] = {}
+    for folder, suffixes in ((shipped("prompts"), (".md", ".json")), (overlay, (".md",))):
+        for path in sorted(folder.rglob("*")) if folder else ():
+            if path.is_file() and path.suffix in suffixes:
+                files[path.relative_to(folder or path).as_posix()] = path.read_text("utf-8")
+    return parse_prompts(files)
+
+
+def shipped(name: str) -> Path:
+    """Find a file or folder that ships inside the wheel and lies at the top of a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.exists() else PACKAGE.parent / name
+
+
+async def _worker(
+    settings: Settings,
+    jobs: SqliteJobs,
+    store: Store,
+    github: GitHub,
+    model_http: httpx.AsyncClient,
+    clock: Clock,
+) -> Worker:
+    asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
+    handlers = Handlers(
+        services=Services(
+            changes=GitHubChanges(github),
+            verdicts=GitHubVerdicts(github, store),
+            publisher=GitHubPublisher(github),
+            memory=store,
+            model=_model(settings.model, model_http, asked, clock, answers=store),
+            finders=build_finders(LimitedChild()),
+        ),
+        desk=Desk(permissions=GitHubPermissions(github), conversation=GitHubConversation(github)),
+        asking=Asking(
+            prompts=load_prompts(settings.prompts_dir),
+            fence_secret=bytes.fromhex(
+                await store.value("fence_secret", lambda: secrets.token_hex(32))
+            ),
+        ),
+        mentions=settings.mentions,
+        slug=lambda: github.slug,
+    )
+    slots = {lane: limit.in_all for lane, limit in _limits(settings).items()}
+    return Worker(
+        jobs, handlers.handle, handlers.report, clock, slots, pace=Pace(), patience=Patience()
+    )
+
+
+def _limits(settings: Settings) -> dict[Lane, Limit]:
+    reviews = settings.max_concurrent_reviews
+    return {
+        Lane.RESPOND: Limit(in_all=RESPOND_SLOTS, per_installation=RESPOND_SLOTS),
+        Lane.REVIEW: Limit(in_all=reviews, per_installation=reviews),
+    }
+
+
+def _github(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> GitHub:
+    connection = Connection(http, clock=clock, base_url=settings.github_api_url)
+    credentials = AppCredentials(
+        connection, app_id=str(settings.app_id), private_key=settings.private_key.reveal()
+    )
+    return GitHub(connection, credentials)
+
+
+async def _learn_identity(github: GitHub, clock: Clock) -> None:
+    """Ask GitHub which App we are until it answers: our own name is a mention too."""
+    while True:
+        try:
+            identity = await github.identity()
+        except AppError as exc:
+            log.error("identity.unknown", reason=str(exc))
+            await clock.sleep(IDENTITY_RETRY_S)
+        else:
+            log.event("identity.known", slug=identity.slug)
+            return
+
+
+def _model(
+    settings: ModelSettings | None,
+    http: httpx.AsyncClient,
+    slots: asyncio.Semaphore,
+    clock: Clock,
+    *,
+    answers: Answers | None,
+) -> Model | None:
+    if settings is None:
+        return None
+    model = ChatModel(
+        client=http,
+        base_url=settings.base_url,
+        api_key=settings.api_key.reveal(),
+        model=settings.model,
+        timeout_s=settings.timeout_s,
+        slots=slots,
+        clock=clock,
+    )
+    return Remembered(model, answers) if answers else model
+
+
+def _name(settings: ModelSettings | None) -> str:
+    return settings.model if settings else "none: analysers only"
+
+
+class _Server(uvicorn.Server):
+    """Stops on a signal without dying of it, so that running jobs can be handed back."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)

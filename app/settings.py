@@ -1,0 +1,326 @@
+"""Environment → one frozen `Settings`, read once. Every problem is listed with its remedy."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from app.errors import Unusable
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Secret:
+    """A text that never shows itself by accident; `reveal` is the only way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+
+class ModelApi(StrEnum):
+    """How the model server is spoken to; `static` means no model at all."""
+
+    AUTO = "auto"
+    CHAT = "chat"
+    STATIC = "static"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """Where the model is. `base_url` ends without a slash."""
+
+    base_url: str
+    api_key: Secret
+    model: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `serve` runs on. `model` is None only where `MODEL_API=static` was named."""
+
+    app_id: int
+    private_key: Secret
+    webhook_secrets: tuple[Secret, ...]
+    github_api_url: str
+    database: Path
+    model: ModelSettings | None
+    max_concurrent_reviews: int
+    max_concurrent_model_calls: int
+    mentions: tuple[str, ...]
+    allowed_owners: tuple[str, ...]
+    prompts_dir: Path | None
+    log_level: str
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads variables one by one and collects what is wrong with them."""
+
+    env: Mapping[str, str]
+    problems: list[str] = field(default_factory=list)
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.env.get(name, "").strip() or default
+
+    def required(self, name: str, remedy: str) -> str:
+        value = self.text(name)
+        if not value:
+            self.problem(name, "is not set", remedy)
+        return value
+
+    def words(self, name: str, default: str = "") -> tuple[str, ...]:
+        return tuple(w.strip() for w in self.text(name, default).split(",") if w.strip())
+
+    def number(self, name: str, default: float, *, at_least: float) -> float:
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not at_least <= number < 1_000_000:
+            self.problem(name, f"is {value!r}", f"give a number of at least {at_least:g}")
+            return default
+        return number
+
+    def url(self, name: str, default: str = "") -> str:
+        value = self.text(name, default).rstrip("/")
+        if value and not _is_http_url(value):
+            self.problem(
+                name, f"is {value!r}", "give an address such as https://host/path, without login"
+            )
+        return value
+
+    def problem(self, name: str, what: str, remedy: str) -> None:
+        self.problems.append(f"{name} {what}: {remedy}.")
+
+    def stop_if_wrong(self) -> None:
+        if self.problems:
+            raise Unusable("\n".join(self.problems))
+
+
+def read_settings(env: Mapping[str, str]) -> Settings:
+    """Read what `serve` needs. Raises Unusable with one line for each problem."""
+    reader = _Reader(env)
+    settings = Settings(
+        app_id=_app_id(reader),
+        private_key=_private_key(reader),
+        webhook_secrets=_webhook_secrets(reader),
+        github_api_url=reader.url("GITHUB_API_URL", "https://api.github.com"),
+        database=_database(reader),
+        model=_model(reader, required=True),
+        max_concurrent_reviews=int(reader.number("MAX_CONCURRENT_REVIEWS", 8, at_least=1)),
+        max_concurrent_model_calls=_model_calls(reader),
+        mentions=_mentions(reader),
+        allowed_owners=reader.words("ALLOWED_OWNERS"),
+        prompts_dir=_prompts_dir(reader),
+        log_level=_log_level(reader),
+    )
+    reader.stop_if_wrong()
+    return settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalSettings:
+    """What `review` on the terminal runs on. Without a model only analysers run.
+
+    `is_static` is True when the absence of a model was asked for.
+    """
+
+    model: ModelSettings | None
+    is_static: bool
+    max_concurrent_model_calls: int
+    prompts_dir: Path | None
+
+
+def read_terminal_settings(env: Mapping[str, str]) -> TerminalSettings:
+    """Read what the terminal needs. Raises Unusable with one line for each problem."""
+    reader = _Reader(env)
+    settings = TerminalSettings(
+        model=_model(reader, required=False),
+        is_static=reader.text("MODEL_API").lower() == ModelApi.STATIC,
+        max_concurrent_model_calls=_model_calls(reader),
+        prompts_dir=_prompts_dir(reader),
+    )
+    reader.stop_if_wrong()
+    return settings
+
+
+def parse_private_key(text: str) -> str:
+    """Return a PEM private key, whatever form it was pasted in.
+
+    Accepts PEM, PEM on one line with `\\n`, quoted, with CRLF, and base64 of the PEM. Raises
+    ValueError with a remedy for anything that is no unencrypted RSA private key.
+    """
+    pem = _as_pem(text)
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except TypeError as exc:
+        raise ValueError(
+            "the key is encrypted; decrypt it: openssl rsa -in KEY -out PLAIN"
+        ) from exc
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise ValueError(_key_remedy(pem)) from exc
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("GitHub Apps have RSA keys; download one from the App's settings")
+    return pem
+
+
+def _as_pem(text: str) -> str:
+    bare = text.strip().strip("\"'").replace("\\n", "\n").replace("\r", "").strip()
+    if bare.startswith("-----"):
+        return _rewrap(bare) + "\n"
+    try:
+        decoded = base64.b64decode("".join(bare.split()), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return bare
+    return decoded.replace("\r", "").strip() + "\n"
+
+
+def _rewrap(pem: str) -> str:
+    """Put line ends back into a PEM whose lines were joined by blanks."""
+    found = re.fullmatch(r"(-----BEGIN [A-Z ]+-----)(.*?)(-----END [A-Z ]+-----)", pem, re.DOTALL)
+    if found is None or "\n" in found[2].strip():
+        return pem
+    body = "".join(found[2].split())
+    lines = [body[i : i + 64] for i in range(0, len(body), 64)]
+    return "\n".join((found[1], *lines, found[3]))
+
+
+def _key_remedy(pem: str) -> str:
+    if "OPENSSH PRIVATE KEY" in pem:
+        return "this is an OpenSSH key; convert it: ssh-keygen -p -m PEM -f KEY"
+    if "ENCRYPTED" in pem:
+        return "the key is encrypted; decrypt it: openssl rsa -in KEY -out PLAIN"
+    if "PUBLIC KEY" in pem:
+        return "this is a public key; download the private key from the App's settings"
+    return "this is no PEM private key; download one from the App's settings"
+
+
+def _app_id(reader: _Reader) -> int:
+    value = reader.required("APP_ID", "copy the App ID from the App's settings page")
+    if value and not re.fullmatch(r"[1-9][0-9]{0,17}", value, re.ASCII):
+        reader.problem("APP_ID", f"is {value!r}", "it is the number on the App's settings page")
+        return 0
+    return int(value or 0)
+
+
+def _private_key(reader: _Reader) -> Secret:
+    name, text = "PRIVATE_KEY", reader.text("PRIVATE_KEY")
+    if not text:
+        name, path = "PRIVATE_KEY_PATH", reader.text("PRIVATE_KEY_PATH")
+        if not path:
+            reader.problem(
+                "PRIVATE_KEY", "is not set", "give the key itself, or its file as PRIVATE_KEY_PATH"
+            )
+            return Secret("")
+        try:
+            text = Path(path).expanduser().read_text("ascii")
+        except (OSError, UnicodeDecodeError) as exc:
+            reader.problem(name, f"cannot be read ({type(exc).__name__})", "check path and rights")
+            return Secret("")
+    try:
+        return Secret(parse_private_key(text))
+    except ValueError as exc:
+        reader.problem(name, "cannot be used", str(exc))
+        return Secret("")
+
+
+def _webhook_secrets(reader: _Reader) -> tuple[Secret, ...]:
+    reader.required("WEBHOOK_SECRET", "set the same secret here and in the App's settings")
+    return tuple(Secret(word) for word in reader.words("WEBHOOK_SECRET"))
+
+
+def _database(reader: _Reader) -> Path:
+    url = reader.text("DATABASE_URL", "sqlite:///codex-review.db")
+    if not url.startswith("sqlite:///") or url == "sqlite:///":
+        reader.problem(
+            "DATABASE_URL", "is no sqlite:///PATH", "this release keeps its data in SQLite"
+        )
+        return Path("codex-review.db")
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def _model(reader: _Reader, *, required: bool) -> ModelSettings | None:
+    api = reader.text("MODEL_API", ModelApi.AUTO).lower()
+    if api not in set(ModelApi):
+        known = ", ".join(ModelApi)
+        reader.problem("MODEL_API", f"is {api!r}", f"this release knows {known}")
+        return None
+    if api == ModelApi.STATIC:
+        return None
+    base_url, model = reader.url("OPENAI_BASE_URL"), reader.text("MODEL")
+    if not required and not base_url and not model:
+        return None
+    remedy = "or set MODEL_API=static to run without a model (analysers only)"
+    if not base_url:
+        reader.problem(
+            "OPENAI_BASE_URL", "is not set", f"give the model server's /v1 address, {remedy}"
+        )
+    if not model:
+        reader.problem("MODEL", "is not set", f"name the model to ask, {remedy}")
+    return ModelSettings(
+        base_url=base_url,
+        api_key=Secret(reader.text("OPENAI_API_KEY")),
+        model=model,
+        timeout_s=reader.number("MODEL_TIMEOUT_S", 300, at_least=1),
+    )
+
+
+def _model_calls(reader: _Reader) -> int:
+    return int(reader.number("MAX_CONCURRENT_MODEL_CALLS", 16, at_least=1))
+
+
+def _mentions(reader: _Reader) -> tuple[str, ...]:
+    mentions = reader.words("BOT_MENTION", "@codex")
+    for mention in mentions:
+        if not re.fullmatch(r"[@/]?[A-Za-z0-9][A-Za-z0-9-]{0,99}", mention, re.ASCII):
+            reader.problem("BOT_MENTION", f"holds {mention!r}", "give words such as @codex")
+    return mentions
+
+
+def _prompts_dir(reader: _Reader) -> Path | None:
+    value = reader.text("PROMPTS_DIR")
+    if value and not Path(value).is_dir():
+        reader.problem("PROMPTS_DIR", f"is {value!r}", "name a folder that exists")
+    return Path(value) if value else None
+
+
+def _log_level(reader: _Reader) -> str:
+    value = reader.text("LOG_LEVEL", "info").lower()
+    if value not in LOG_LEVELS:
+        reader.problem("LOG_LEVEL", f"is {value!r}", f"choose one of {', '.join(LOG_LEVELS)}")
+        return "info"
+    return value
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username

@@ -1,0 +1,390 @@
+"""The stand-in's answers against GitHub's own description, recordings and webhook examples.
+
+A story touches every route that the stand-in has. Rules of the description as they really are:
+unknown keys are refused in requests, and `nullable` allows null also where `enum` does not list it.
+"""
+
+import json
+import re
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from openapi_schema_validator import OAS30Validator
+
+from app.demo import deliveries, events
+from app.demo.faults import RecordedRequest
+from app.demo.github import ROUTES, create_app
+from app.demo.records import Place, PullRequest
+from app.demo.state import State, new_app
+
+REPO = "/repos/acme/shop"
+LINES = "".join(f"line {number}\n" for number in range(1, 41))
+
+# Answered by the stand-in and not described in the subset.
+
+
+class Description:
+    """GitHub's OpenAPI description, made as strict about requests and as lenient about null as
+    GitHub is."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        _mend(document)
+        self.components = document["components"]
+        self.paths = document["paths"]
+
+    def operation(self, method: str, path: str) -> tuple[str, Any]:
+        for template in sorted(self.paths, key=lambda path: path.count("{")):
+            pattern = re.sub(r"\\{(path|basehead)\\}", ".+", re.escape(template))
+            pattern = re.sub(r"\\{\w+\\}", "[^/]+", pattern)
+            if re.fullmatch(pattern, path) and method.lower() in self.paths[template]:
+                return template, self.paths[template][method.lower()]
+        raise LookupError(f"{method} {path} is not described")
+
+    def knows(self, method: str, path: str) -> bool:
+        try:
+            return bool(self.operation(method, path))
+        except LookupError:
+            return False
+
+    def resolve(self, node: Any) -> Any:
+        while "$ref" in node:
+            _, _, kind, name = node["$ref"].split("/")
+            node = self.components[kind][name]
+        return node
+
+    def problems(self, request: RecordedRequest) -> Iterator[str]:
+        """What is wrong with one exchange."""
+        _, operation = self.operation(request.method, request.path)
+        if request.request_body and request.status < 300:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            yield from self._check("request", _closed(self.resolve(schema)), request.json())
+        described = operation["responses"].get(str(request.status))
+        if described is None:
+            if request.status not in (401, 403, 422):
+                yield f"status {request.status} is not described"
+            return
+        content = self.resolve(described).get("content", {}).get("application/json")
+        if content is None or "diff" in request.accept or "raw" in request.accept:
+            return
+        yield from self._check("answer", content["schema"], request.answer())
+
+    def _check(self, what: str, schema: Any, value: object) -> Iterator[str]:
+        validator = OAS30Validator({**schema, "components": self.components})
+        for error in validator.iter_errors(value):
+            where = "/".join(map(str, error.absolute_path))
+            yield f"{what} at /{where}: {error.message[:300]}"
+
+
+def _mend(node: Any) -> None:
+    """Let null be where it is allowed, and undo slips of the description."""
+    if isinstance(node, list):
+        for value in node:
+            _mend(value)
+    if not isinstance(node, dict):
+        return
+    # A directory is an array: the validator looks for the discriminator in it and fails.
+    node.pop("discriminator", None)
+    if node.get("nullable") and "enum" in node and None not in node["enum"]:
+        node["enum"] = [*node["enum"], None]
+    # An account is said to be a user and an enterprise at once.
+    if {"Simple User", "Enterprise"} == {part.get("title") for part in node.get("allOf", ())}:
+        node["anyOf"] = node.pop("allOf")
+    for union in ("oneOf", "anyOf"):
+        if node.get("nullable") and union in node:
+            node[union].append({"nullable": True, "enum": [None]})
+    for value in node.values():
+        _mend(value)
+
+
+def _closed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    if "properties" in closed and not {"anyOf", "oneOf", "allOf"} & closed.keys():
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+@pytest.fixture(scope="module")
+def description(shared: Path) -> Description:
+    return Description(json.loads((shared / "github-openapi-subset.json").read_text("utf-8")))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    app, key = new_app("a secret")
+    made = State(tmp_path, app)
+    made.create_repository("acme/shop", {"app.py": LINES, "docs/a.md": "# A\n"})
+    (tmp_path / "key.pem").write_text(key)
+    return made
+
+
+@pytest.fixture
+def pull(state: State) -> PullRequest:
+    [repository] = state.repositories.values()
+    changed = LINES.replace("line 5\n", "line five\n")
+    state.permit(repository, "ann", "write")
+    return state.open_pull_request(
+        repository, {"app.py": changed, "new.py": "1\n", "pic": b"\0"}, body="Please read."
+    )
+
+
+@pytest.fixture
+async def http(state: State) -> AsyncGenerator[httpx.AsyncClient, None]:
+    transport = httpx.ASGITransport(app=create_app(state))
+    async with httpx.AsyncClient(transport=transport, base_url="https://api.github.com") as client:
+        yield client
+
+
+async def play(http: httpx.AsyncClient, state: State, pull: PullRequest) -> None:
+    """Touch every route, with what is accepted and with what is refused."""
+    now = int(state.now())
+    key = (state.root / "key.pem").read_text()
+    claims = {"iat": now - 60, "exp": now + 500, "iss": str(state.app.id)}
+    as_app = {"authorization": f"Bearer {jwt.encode(claims, key, 'RS256')}"}
+    [installation] = state.installations
+
+    async def app(method: str, path: str, body: object = None) -> Any:
+        answer = await http.request(method, path, json=body, headers=as_app)
+        return answer.json()
+
+    state.person("reader")
+    comment = state.comment(pull, "ann", "@codex review")
+    await deliveries.deliver(state, events.comment_event(state, comment))
+    await app("GET", "/app")
+    await app("GET", "/app/installations")
+    await app("GET", f"/app/installations/{installation}")
+    await app("GET", f"{REPO}/installation")
+    await app("GET", "/app/hook/config")
+    [delivery] = await app("GET", "/app/hook/deliveries")
+    await app("GET", f"/app/hook/deliveries/{delivery['id']}")
+    await app("POST", f"/app/hook/deliveries/{delivery['id']}/attempts")
+    tokens = f"/app/installations/{installation}/access_tokens"
+    await app("POST", tokens, {"permissions": {"contents": "write"}})
+    granted = await app(
+        "POST",
+        tokens,
+        {
+            "repositories": ["shop"],
+            "permissions": {
+                "checks": "write",
+                "contents": "read",
+                "issues": "write",
+                "pull_requests": "write",
+            },
+        },
+    )
+    as_token = {"authorization": f"Bearer {granted['token']}"}
+
+    async def call(method: str, path: str, body: object = None, accept: str = "") -> Any:
+        headers = {**as_token, "accept": accept or "application/vnd.github+json"}
+        answer = await http.request(method, path, json=body, headers=headers)
+        if accept or answer.status_code == 204:
+            return None
+        return answer.json()
+
+    diff, raw = "application/vnd.github.diff", "application/vnd.github.raw+json"
+    for path in (
+        "/rate_limit",
+        "/installation/repositories",
+        REPO,
+        f"{REPO}/collaborators/ann/permission",
+        f"{REPO}/collaborators/reader/permission",
+        f"{REPO}/collaborators/nobody/permission",
+        f"{REPO}/pulls",
+        f"{REPO}/pulls/1",
+        f"{REPO}/pulls/7",
+        f"{REPO}/pulls/1/files",
+        f"{REPO}/issues/1",
+        f"{REPO}/compare/main...feature",
+        f"{REPO}/contents/app.py",
+        f"{REPO}/contents/docs",
+        f"{REPO}/commits/{pull.head_sha}/check-suites",
+    ):
+        await call("GET", path)
+    await call("GET", f"{REPO}/pulls/1", accept=diff)
+    await call("GET", f"{REPO}/compare/main...feature", accept=diff)
+    await call("GET", f"{REPO}/contents/app.py", accept=raw)
+    blob = await call("GET", f"{REPO}/contents/app.py")
+    await call("GET", f"{REPO}/git/blobs/{blob['sha']}")
+
+    # The conversation.
+    said = await call("POST", f"{REPO}/issues/1/comments", {"body": "Reading."})
+    await call("POST", f"{REPO}/issues/1/comments", {"body": ""})
+    ours = f"{REPO}/issues/comments/{said['id']}"
+    await call("GET", ours)
+    await call("PATCH", ours, {"body": "Read."})
+    await call("GET", f"{REPO}/issues/1/comments")
+    for subject in (ours, f"{REPO}/issues/1"):
+        await react(call, subject)
+    await call("DELETE", ours)
+
+    # Reviews.
+    line = {"path": "app.py", "line": 5, "side": "RIGHT", "body": "Look."}
+    span = {**line, "start_line": 4, "start_side": "RIGHT"}
+    reviews = f"{REPO}/pulls/1/reviews"
+    await call(
+        "POST", reviews, {"body": "x", "event": "COMMENT", "comments": [{**line, "line": 30}]}
+    )
+    posted = await call(
+        "POST",
+        reviews,
+        {"commit_id": pull.head_sha, "body": "x", "event": "COMMENT", "comments": [line, span]},
+    )
+    draft = await call("POST", reviews, {"body": "x"})
+    await call("POST", f"{reviews}/{draft['id']}/events", {"event": "COMMENT", "body": "y"})
+    draft = await call("POST", reviews, {"body": "x"})
+    await call("DELETE", f"{reviews}/{draft['id']}")
+    await call("GET", reviews)
+    await call("GET", f"{reviews}/{posted['id']}")
+    await call("PUT", f"{reviews}/{posted['id']}", {"body": "z"})
+    await call("GET", f"{reviews}/{posted['id']}/comments")
+    comments = await call("GET", f"{REPO}/pulls/1/comments")
+    top = comments[0]["id"]
+    single = {"path": "app.py", "body": "x", "commit_id": pull.head_sha}
+    await call("POST", f"{REPO}/pulls/1/comments", {**single, "subject_type": "file"})
+    await call("POST", f"{REPO}/pulls/1/comments", {**single, "line": 30})
+    await call("POST", f"{REPO}/pulls/1/comments/{top}/replies", {"body": "Yes."})
+    await call("POST", f"{REPO}/pulls/1/comments", {**single, "in_reply_to": top})
+    of_review = f"{REPO}/pulls/comments/{top}"
+    await call("GET", of_review)
+    await call("PATCH", of_review, {"body": "Fixed."})
+    await react(call, of_review)
+    await call("DELETE", of_review)
+
+    # Checks.
+    note = {
+        "path": "app.py",
+        "start_line": 1,
+        "end_line": 1,
+        "annotation_level": "notice",
+        "message": "m",
+    }
+    output = {"title": "t", "summary": "s", "text": "x", "annotations": [note]}
+    new = {"name": "codex review", "head_sha": pull.head_sha, "external_id": "run"}
+    await call("POST", f"{REPO}/check-runs", {**new, "status": "completed"})
+    run = await call(
+        "POST", f"{REPO}/check-runs", {**new, "status": "in_progress", "output": output}
+    )
+    path = f"{REPO}/check-runs/{run['id']}"
+    button = {"label": "Again", "description": "Review again", "identifier": "again"}
+    await call("PATCH", path, {"conclusion": "neutral", "output": output, "actions": [button]})
+    await call("GET", path)
+    await call("GET", f"{path}/annotations")
+    await call("GET", f"{REPO}/commits/{pull.head_sha}/check-runs?check_name=codex+review")
+    await call("DELETE", "/installation/token")
+
+
+async def react(call: Any, subject: str) -> None:
+    made = await call("POST", f"{subject}/reactions", {"content": "eyes"})
+    await call("POST", f"{subject}/reactions", {"content": "eyes"})
+    await call("GET", f"{subject}/reactions")
+    await call("DELETE", f"{subject}/reactions/{made['id']}")
+
+
+@pytest.mark.anyio
+async def test_every_route_answers_as_described(
+    description: Description, http: httpx.AsyncClient, state: State, pull: PullRequest
+) -> None:
+    await play(http, state, pull)
+    problems, touched = [], set()
+    for request in state.requests:
+        template, _ = description.operation(request.method, request.path)
+        touched.add((request.method, re.sub(r"\{\w+\}", "{}", template)))
+        problems += [
+            f"{request.method} {request.path} {request.status}: {problem}"
+            for problem in description.problems(request)
+        ]
+    assert problems == []
+    offered = {(route.method, re.sub(r"\{[\w:]+\}", "{}", route.path)) for route in ROUTES}
+    assert touched == offered
+
+
+# Old fields that GitHub has dropped, and what differs from App to App and from person to person.
+NOT_PROMISED = re.compile(
+    r"\.(temp_clone_token|allow_\w+|master_branch|delete_branch_on_merge|custom_properties)$"
+    r"|\.(permissions|payload|headers)\."
+    r"|\.body_(html|text)$"  # asked for by a media type of its own
+)
+
+
+def lacking(theirs: object, ours: object, path: str = "") -> set[str]:
+    """The paths of the keys that GitHub sent and we do not; null and empty lists hide nothing."""
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return lacking(theirs[0], ours[0], path) if theirs and ours else set()
+    if not isinstance(theirs, dict) or not isinstance(ours, dict):
+        return set()
+    lost = {f"{path}.{key}" for key in theirs.keys() - ours.keys()}
+    for key in theirs.keys() & ours.keys():
+        lost |= lacking(theirs[key], ours[key], f"{path}.{key}")
+    return {name for name in lost if not NOT_PROMISED.search(name)}
+
+
+@pytest.mark.anyio
+async def test_what_github_really_sent_is_in_our_answers_too(
+    shared: Path, description: Description, http: httpx.AsyncClient, state: State, pull: PullRequest
+) -> None:
+    await play(http, state, pull)
+    ours: dict[tuple[str, str, int], list[object]] = {}
+    for request in state.requests:
+        if request.response_body[:1] in (b"{", b"["):
+            template, _ = description.operation(request.method, request.path)
+            key = (request.method, template, request.status)
+            ours.setdefault(key, []).append(request.answer())
+    compared, missing = 0, {}
+    for exchange in json.loads((shared / "recorded" / "interactions.json").read_text("utf-8")):
+        method, status = exchange["request"]["method"], exchange["response"]["status"]
+        path = exchange["request"]["path"].partition("?")[0]
+        if not description.knows(method, path):
+            continue
+        key = (method, description.operation(method, path)[0], status)
+        body = exchange["response"]["body"]
+        if key in ours and isinstance(body, dict | list):
+            compared += 1
+            lost = min((lacking(body, answer) for answer in ours[key]), key=len)
+            if lost:
+                missing[f"{key} {exchange['recorded']}"] = sorted(lost)
+    assert missing == {}
+    assert compared > 40
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "issue_comment.created",
+        "pull_request.opened",
+        "pull_request.synchronize",
+        "pull_request_review.submitted",
+        "pull_request_review_comment.created",
+        "check_run.rerequested",
+        "check_run.requested_action",
+        "installation.created",
+    ],
+)
+def test_a_payload_has_all_that_githubs_example_has(
+    shared: Path, state: State, pull: PullRequest, name: str
+) -> None:
+    pull.labels = ["bug"]
+    example = json.loads((shared / "webhooks" / f"{name}.json").read_text("utf-8"))
+    review = state.review(pull, "ann", "x")
+    comment = state.review_comment(review, "x", Place(path="app.py", line=5))
+    before, _ = pull.head_sha, state.push(pull, {"b.py": "1\n"})
+    [installation] = state.installations.values()
+    run = state.check_run(pull.repository, pull.head_sha, "codex review")
+    made = {
+        "issue_comment.created": events.comment_event(state, state.comment(pull, "ann", "x")),
+        "pull_request.opened": events.pull_event(state, pull, "opened"),
+        "pull_request.synchronize": events.push_event(state, pull, before),
+        "pull_request_review.submitted": events.review_event(state, review),
+        "pull_request_review_comment.created": events.review_comment_event(state, comment),
+        "check_run.rerequested": events.check_run_event(state, run, "ann"),
+        "check_run.requested_action": events.check_run_event(state, run, "ann", button="again"),
+        "installation.created": events.installation_event(state, installation),
+    }[name]
+    assert (f"{made.name}.{made.action}", lacking(example, made.payload)) == (name, set())

@@ -1,0 +1,184 @@
+"""A whole world for stories: the stand-in for GitHub, a scripted model, and our program between.
+
+Everything runs in this process over ASGI; nothing is patched and no port is opened.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.bootstrap import SystemClock, running
+from app.demo.deliveries import deliver
+from app.demo.events import comment_event
+from app.demo.github import create_app
+from app.demo.records import (
+    CheckRun,
+    Delivery,
+    IssueComment,
+    PullRequest,
+    Review,
+    ReviewComment,
+)
+from app.demo.state import AppIdentity, State
+from app.settings import read_settings
+from tests.model_server import BASE_URL, ModelServer, Reply, Script
+
+HOOK = "https://codex-review.test/webhook"
+PATIENCE_S = 20.0
+
+BEFORE = """\
+def mean(values):
+    if not values:
+        return 0.0
+    return sum(values) / len(values)
+"""
+AFTER = """\
+def mean(values):
+    total = sum(values)
+    return total / len(values)
+"""
+
+
+def finding(**given: Any) -> dict[str, Any]:
+    """A finding as a model writes it, true of the change from BEFORE to AFTER."""
+    usual = {
+        "title": "mean([]) raises ZeroDivisionError",
+        "body": "The guard for an empty list is gone.",
+        "priority": 1,
+        "confidence_score": 0.9,
+        "area": "correctness",
+        "code_location": {
+            "path": "stats.py",
+            "side": "RIGHT",
+            "line_range": {"start": 3, "end": 3},
+        },
+        "evidence_quote": "    return total / len(values)",
+        "trigger": "mean([])",
+        "suggestion": None,
+    }
+    return {**usual, **given}
+
+
+def answer(*findings: Mapping[str, Any]) -> str:
+    return json.dumps(
+        {
+            "findings": list(findings),
+            "overall_correctness": "patch is incorrect" if findings else "patch is correct",
+            "overall_explanation": "As told above.",
+            "overall_confidence_score": 0.9,
+        }
+    )
+
+
+def finds(*findings: Mapping[str, Any]) -> Script:
+    """Report each finding in the chunk whose focus names its area."""
+
+    def script(question: Any) -> Reply:
+        return answer(*(f for f in findings if f"# Focus: {f['area']}" in question.user))
+
+    return script
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    state: State
+    pull: PullRequest
+    model: ModelServer
+    private_key: str
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def running(self, *, grace_s: float = 5.0) -> AsyncIterator[None]:
+        """Run our program; leaving stops it as a deploy would."""
+        settings = read_settings(
+            {
+                "APP_ID": str(self.state.app.id),
+                "PRIVATE_KEY": self.private_key,
+                "WEBHOOK_SECRET": self.state.app.webhook_secret,
+                "DATABASE_URL": f"sqlite:///{self.folder}/codex-review.db",
+                "OPENAI_BASE_URL": BASE_URL,
+                "MODEL": "scripted",
+                **self.env,
+            }
+        )
+        github = httpx.AsyncClient(transport=httpx.ASGITransport(app=create_app(self.state)))
+        async with (
+            github,
+            self.model.client() as model,
+            running(settings, github, model, SystemClock(), grace_s=grace_s) as app,
+        ):
+            self.state.hook.url, self.state.hook.transport = HOOK, httpx.ASGITransport(app=app)
+            yield
+
+    async def comment(self, body: str, login: str = "riley") -> IssueComment:
+        """Let somebody write a comment, and deliver it."""
+        comment = self.state.comment(self.pull, login, body)
+        await self.deliver(comment)
+        return comment
+
+    async def deliver(self, comment: IssueComment, guid: str | None = None) -> Delivery:
+        event = await asyncio.to_thread(comment_event, self.state, comment)
+        return await deliver(self.state, event, guid=guid)
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not is_so():
+            if time.monotonic() > end:
+                raise TimeoutError("it did not come about")
+            await asyncio.sleep(0.01)
+
+    async def ended(self, n: int = 1) -> CheckRun:
+        """Wait until the n-th check run is completed."""
+        await self.until(lambda: len(self.checks) >= n and self.checks[n - 1].status == "completed")
+        return self.checks[n - 1]
+
+    @property
+    def checks(self) -> list[CheckRun]:
+        return sorted(self.state.check_runs.values(), key=lambda run: run.id)
+
+    @property
+    def reviews(self) -> list[Review]:
+        return [review for review in self.state.reviews.values() if review.pull is self.pull]
+
+    @property
+    def inline(self) -> list[ReviewComment]:
+        return [comment for review in self.reviews for comment in self.state.comments_of(review)]
+
+    @property
+    def ours(self) -> list[str]:
+        """What we said in the conversation."""
+        bot = self.state.app.bot
+        return [c.body for c in self.state.issue_comments.values() if c.author == bot]
+
+    def reactions(self, comment: IssueComment) -> list[str]:
+        return [r.content for r in self.state.reactions_to(("issue_comment", comment.id))]
+
+
+def receipt(run: CheckRun) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(run.text or "{}")
+    return read
+
+
+def build_world(folder: Path, identity: tuple[AppIdentity, str], script: Script) -> World:
+    """One repository with one pull request, one person who may command, one who may not."""
+    app, private_key = identity
+    state = State(folder / "github", app)
+    repository = state.create_repository("acme/stats", {"stats.py": BEFORE})
+    state.permit(repository, "riley", "write")
+    state.permit(repository, "stranger", "read")
+    pull = state.open_pull_request(repository, {"stats.py": AFTER}, title="Simplify mean")
+    return World(
+        state=state,
+        pull=pull,
+        model=ModelServer(script),
+        private_key=private_key,
+        folder=folder,
+    )
