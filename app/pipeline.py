@@ -1,6 +1,7 @@
 """THE STORY: one review, from a job to a published verdict. Read this first."""
 
 import asyncio
+import hashlib
 from dataclasses import dataclass, field
 
 from app import log
@@ -20,7 +21,7 @@ from app.review.chunks import Chunk
 from app.review.coverage import Plan, Reason, plan_review, settle
 from app.review.event import Request
 from app.review.findings import Candidate, Dropped
-from app.review.history import unseen
+from app.review.history import History, unseen
 from app.review.merge import merge
 from app.review.priority import Priority
 from app.review.prompt import Prompts, render_prompt
@@ -50,30 +51,25 @@ async def run_review(
     change = await s.changes.open(target)
     history = await s.memory.recall(target, run.id)
     async with s.verdicts.open(change, run) as check:
-        plan = plan_review(
-            change.diff,
-            request,
-            change.config,
-            budget_tokens=how.budget_tokens,
-            max_chunks=how.max_chunks,
-        )
+        plan = await plan_what_is_left(change, request, history, s.model, how)
         by_model, by_analysers = await asyncio.gather(
             ask_model(change, request, run, plan, s.model, how), run_analysers(change, s)
         )
         proven = anchor(by_model.candidates + by_analysers.candidates, change.diff, plan.shown)
         merged = merge(proven.kept)
+        news = unseen(merged.kept, history, change.diff, plan.shown)
         worth = rank(
-            merged.kept,
+            news.new,
             min_priority=least_priority(change, request),
             max_comments=change.config.max_comments,
         )
-        news = unseen(worth.kept, history)
+        coverage = settle(plan, by_model.outcomes)
         receipt = conclude(
             Outcome(
                 run_id=run.id,
                 change=change,
-                coverage=settle(plan, by_model.outcomes),
-                findings=worth.kept,
+                coverage=coverage,
+                findings=worth.kept + news.still_open,
                 dropped=by_model.dropped + proven.dropped + merged.dropped + worth.dropped,
                 notices=change.not_in_diff + by_analysers.notices,
                 usage=by_model.usage,
@@ -81,11 +77,28 @@ async def run_review(
             )
         )
         await s.changes.confirm(change)
-        if news.new or (receipt.state in UNSURE and not news.still_open):
-            await s.publisher.publish(change, run, compose(receipt, news.new))
-        await s.memory.keep(target, receipt)
+        if worth.kept or (receipt.state in UNSURE and not news.still_open):
+            await s.publisher.publish(change, run, compose(receipt, worth.kept))
+        await s.memory.keep(target, receipt, coverage.newly_covered_keys)
         check.finish(receipt)
     return receipt
+
+
+async def plan_what_is_left(
+    change: Change, request: Request, history: History, model: Model | None, how: Asking
+) -> Plan:
+    """Plan what no run has covered yet; a wish is new for everything it may concern."""
+    asked_with = "\0".join((how.prompts.hash, model.name if model else ""))
+    return await asyncio.to_thread(
+        plan_review,
+        change.diff,
+        request,
+        change.config,
+        covered=frozenset() if request.wish else history.covered,
+        budget_tokens=how.budget_tokens,
+        max_chunks=how.max_chunks,
+        rules_hash=hashlib.sha256(asked_with.encode()).hexdigest(),
+    )
 
 
 def least_priority(change: Change, request: Request) -> Priority:

@@ -230,3 +230,58 @@ async def test_a_stop_hands_the_review_back_and_the_next_start_finishes_it(make:
         await world.ended()
     assert [review.state for review in world.reviews] == ["COMMENTED"]
     assert len(world.inline) == len(world.checks) == 1
+
+
+async def test_what_was_covered_is_not_asked_again_and_stays_in_the_verdict(make: Make) -> None:
+    world = make(finds(finding()))
+    async with world.running():
+        await world.comment("@codex review")
+        await world.ended()
+        first = len(world.model.questions)
+        world.state.push(world.pull, {"other.py": "x = 1\n"})
+        await world.comment("@codex review")
+        run = await world.ended(2)
+    asked = [question.user for question in world.model.questions[first:]]
+    assert asked
+    assert all("## File: other.py" in user for user in asked)
+    assert not any("## File: stats.py" in user for user in asked)
+    assert [f["title"] for f in receipt(run)["findings"]] == ["mean([]) raises ZeroDivisionError"]
+    assert len(world.inline) == 1
+    covered = {row["path"]: row["areas"]["correctness"] for row in receipt(run)["coverage"]}
+    assert covered == {"stats.py": "covered", "other.py": "shown 1"}
+
+
+async def test_a_finding_whose_code_is_gone_is_open_no_more(make: Make) -> None:
+    world = make(finds(finding()))
+    async with world.running():
+        await world.comment("@codex review")
+        await world.ended()
+        world.model.script = finds()
+        world.state.push(world.pull, {"stats.py": "def mean(values):\n    return 0\n"})
+        comment = await world.comment("@codex review")
+        run = await world.ended(2)
+        await world.until(lambda: "+1" in world.reactions(comment))
+    assert (receipt(run)["state"], run.conclusion) == ("clean", "success")
+
+
+async def test_full_asks_the_model_anew(make: Make) -> None:
+    world = make(finds())
+    async with world.running():
+        await world.comment("@codex review")
+        await world.ended()
+        first = len(world.model.questions)
+        await world.comment("@codex review full")
+        await world.ended(2)
+    assert len(world.model.questions) == 2 * first
+
+
+async def test_a_wish_is_asked_although_all_is_covered(make: Make) -> None:
+    world = make(finds())
+    async with world.running():
+        await world.comment("@codex review")
+        await world.ended()
+        first = len(world.model.questions)
+        await world.comment("@codex review for wrong means")
+        await world.ended(2)
+    assert len(world.model.questions) == 2 * first
+    assert all("wrong means" in question.user for question in world.model.questions[first:])

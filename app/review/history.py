@@ -1,30 +1,55 @@
-"""What earlier runs said about this pull request, and what of a new run is therefore no news."""
+"""What earlier runs said about a pull request, and what of a new run is therefore no news."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.review.findings import Finding, Fingerprint
+from app.review.anchor import Shown, anchor
+from app.review.diff import Diff
+from app.review.findings import Candidate, Finding
+from app.review.merge import is_same_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """`said` are the fingerprints of findings already posted on this pull request, `covered` the
-    coverage keys of what was shown for them."""
+    """`open` are the findings of the last verdict; `covered` are coverage keys of all runs."""
 
-    said: frozenset[Fingerprint] = frozenset()
+    open: tuple[Finding, ...] = ()
     covered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """Findings that nobody has read yet, and those that were posted before and are still there."""
+    """Findings that nobody has read yet, and those told before whose code is still there."""
 
     new: tuple[Finding, ...]
     still_open: tuple[Finding, ...]
 
 
-def unseen(findings: tuple[Finding, ...], history: History) -> News:
-    """Tell news from what an earlier run already said on this pull request."""
-    return News(
-        new=tuple(f for f in findings if f.fingerprint not in history.said),
-        still_open=tuple(f for f in findings if f.fingerprint in history.said),
+def unseen(findings: tuple[Finding, ...], history: History, diff: Diff, shown: Shown) -> News:
+    """Tell news from what an earlier run already said on this pull request.
+
+    An earlier finding stays open as long as the code that it quotes stands in the change, wherever
+    it has moved to, and whether or not this run looked at it again.
+    """
+    still_open = tuple(
+        moved for old in history.open if (moved := _where_it_stands(old, diff, shown)) is not None
     )
+    return News(
+        new=tuple(f for f in findings if not any(is_same_problem(f, o) for o in still_open)),
+        still_open=still_open,
+    )
+
+
+def _where_it_stands(finding: Finding, diff: Diff, shown: Shown) -> Finding | None:
+    candidate = Candidate(
+        area=finding.area,
+        priority=finding.priority,
+        confidence=finding.confidence,
+        title=finding.title,
+        body=finding.body,
+        trigger=finding.trigger,
+        evidence=finding.evidence,
+        location=finding.location,
+        source=finding.sources[0],
+    )
+    kept = anchor((candidate,), diff, shown).kept
+    return replace(finding, location=kept[0].location) if kept else None

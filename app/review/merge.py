@@ -18,7 +18,7 @@ def merge(findings: tuple[Finding, ...]) -> Gate[Finding]:
     kept: list[Finding] = []
     dropped: list[Dropped] = []
     for finding in sorted(findings, key=_best_first):
-        twin = next((i for i, other in enumerate(kept) if _is_same(other, finding)), None)
+        twin = next((i for i, other in enumerate(kept) if is_same_problem(other, finding)), None)
         if twin is None:
             kept.append(finding)
             continue
@@ -40,7 +40,8 @@ def _best_first(finding: Finding) -> tuple[object, ...]:
     )
 
 
-def _is_same(one: Finding, other: Finding) -> bool:
+def is_same_problem(one: Finding, other: Finding) -> bool:
+    """Say whether two findings tell of one problem: same evidence, or same place and meaning."""
     if one.fingerprint == other.fingerprint:
         return True
     if one.location.path != other.location.path or not _overlap(one, other):

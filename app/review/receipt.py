@@ -1,7 +1,7 @@
 """The receipt: one run's verdict as versioned JSON, and the rules that decide it."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,9 @@ import msgspec
 
 from app.review.answer import Usage
 from app.review.coverage import Coverage, Reason, SettledRow
-from app.review.findings import Dropped, Finding
+from app.review.diff import Side
+from app.review.findings import Dropped, Finding, Fingerprint, Location
+from app.review.focus import Area
 from app.review.masking import mask
 from app.review.priority import Priority
 from app.review.pull import Change, NotInDiff, RunId
@@ -147,7 +149,9 @@ def conclude(outcome: Outcome) -> Receipt:
         reason=reason,
         findings=tuple(_finding(f) for f in outcome.findings),
         coverage=tuple(_coverage(row) for row in outcome.coverage.rows),
-        notices=tuple(_notice(notice) for notice in outcome.notices),
+        notices=tuple(
+            _notice(notice) for notice in (*outcome.notices, *_cut_lines(outcome.coverage))
+        ),
         dropped=tuple(_dropped(one) for one in outcome.dropped),
         usage=ReceiptUsage(
             model=None if outcome.model is None else _publishable(outcome.model),
@@ -187,14 +191,14 @@ def encode_receipt(receipt: Receipt, limit: int | None = None) -> str:
     findings from the end as needed; `truncated` says so. Where the JSON is shown as Markdown, it
     links, mentions and draws nothing. The limit must leave room for ids (`MIN_LIMIT`).
     """
-    text = _json(receipt)
-    if limit is None or len(text) <= limit:
+    if limit is None:
+        return _inert(_json(receipt))
+    if text := _within(limit, receipt):
         return text
     for shorter in _ever_shorter(receipt):
-        text = _json(shorter)
-        if len(text) <= limit:
+        if text := _within(limit, shorter):
             return text
-    return _json(_with_as_many_findings_as_fit(shorter, limit))
+    return _inert(_json(_with_as_many_findings_as_fit(shorter, limit)))
 
 
 def decode_receipt(text: str | bytes) -> Receipt:
@@ -206,6 +210,28 @@ def decode_receipt(text: str | bytes) -> Receipt:
     if receipt.version != VERSION:
         raise ValueError(f"this receipt has version {receipt.version}; I know {VERSION}")
     return receipt
+
+
+def findings_of(receipt: Receipt) -> tuple[Finding, ...]:
+    """Return the findings that were open when a receipt was written."""
+    return tuple(
+        Finding(
+            area=Area(f.area),
+            priority=f.priority,
+            confidence=f.confidence,
+            title=f.title,
+            body=f.body,
+            trigger=f.trigger,
+            evidence=f.evidence,
+            location=Location(path=f.path, side=Side(f.side), start_line=f.start_line, line=f.line),
+            fingerprint=Fingerprint(f.fingerprint),
+            sources=f.sources,
+            rule=f.rule,
+            suggestion=f.suggestion,
+            summary_reason=f.summary_reason,
+        )
+        for f in receipt.findings
+    )
 
 
 def _state(outcome: Outcome) -> tuple[State, str]:
@@ -269,6 +295,13 @@ def _finding(finding: Finding) -> ReceiptFinding:
     )
 
 
+def _cut_lines(coverage: Coverage) -> Iterator[NotInDiff]:
+    for row in coverage.rows:
+        if row.n_cut_lines:
+            told = f"{row.n_cut_lines} lines so long that only their beginning was shown"
+            yield NotInDiff(path=row.path, reason=told)
+
+
 def _coverage(row: SettledRow) -> ReceiptCoverage:
     return ReceiptCoverage(
         path=_publishable(row.path),
@@ -300,12 +333,24 @@ def _publishable(text: str) -> str:
     return mask(_NO_CHARACTER.sub("\ufffd", text))
 
 
-_LIVE = re.compile(r"[<@]|#(?=\w)|(?<=\])\(|(?<=:)/(?=/)|(?<=www)\.", re.IGNORECASE)
+def _within(limit: int, receipt: Receipt) -> str | None:
+    text = _json(receipt)
+    if len(text) > limit:
+        return None
+    text = _inert(text)
+    return text if len(text) <= limit else None
 
 
 def _json(receipt: Receipt) -> str:
-    """Encode; what Markdown would make live stands only in strings, so it can be written as \\u…"""
-    text = msgspec.json.encode(receipt).decode()
+    return msgspec.json.encode(receipt).decode()
+
+
+_LIVE = re.compile(r"[@#](?=\w)|(?<=\])\(|(?<=:)/(?=/)|(?<=www)\.", re.IGNORECASE)
+
+
+def _inert(text: str) -> str:
+    """Write as \\u… what Markdown would make live; in JSON it stands nowhere but in strings."""
+    text = text.replace("<", "\\u003c")
     return _LIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -329,5 +374,5 @@ def _with_as_many_findings_as_fit(receipt: Receipt, limit: int) -> Receipt:
         return msgspec.structs.replace(receipt, findings=receipt.findings[:n])
 
     counts = range(len(receipt.findings))
-    n_too_many = bisect_right(counts, limit, key=lambda n: len(_json(first(n))))
-    return first(max(0, n_too_many - 1))
+    n_that_fit = bisect_left(counts, True, key=lambda n: _within(limit, first(n)) is None)
+    return first(max(0, n_that_fit - 1))

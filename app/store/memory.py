@@ -1,4 +1,4 @@
-"""What we remember between runs: answers, receipts, findings, coverage, check runs, values.
+"""What we remember between runs: answers, receipts, coverage, check runs, values.
 
 Knows which rows hold them; knows nothing of what they mean. Everything here may be asked twice.
 """
@@ -10,10 +10,9 @@ import msgspec
 
 from app.ports import Clock
 from app.review.answer import Answer, Usage
-from app.review.findings import Fingerprint
 from app.review.history import History
 from app.review.pull import RunId, Target
-from app.review.receipt import Receipt
+from app.review.receipt import Receipt, decode_receipt, findings_of
 from app.store.database import Database
 
 
@@ -57,19 +56,20 @@ class Store:
         await self._database.transact(write)
 
     async def recall(self, target: Target, run_id: RunId) -> History:
-        """Tell what runs other than this one said and covered on a pull request.
+        """Tell what runs other than this one left open and covered on a pull request.
 
         A run that is taken up again after it published must come to the same review.
         """
         key = (target.repository_id, target.number, run_id)
 
         def read(connection: sqlite3.Connection) -> History:
-            said = connection.execute(
+            last = connection.execute(
                 """
-                SELECT DISTINCT fingerprint FROM findings
-                WHERE repository_id = ? AND number = ? AND run_id <> ?""",
+                SELECT receipt FROM receipts
+                WHERE repository_id = ? AND number = ? AND run_id <> ?
+                ORDER BY created_at DESC LIMIT 1""",
                 key,
-            )
+            ).fetchone()
             covered = connection.execute(
                 """
                 SELECT covered FROM coverage
@@ -77,18 +77,17 @@ class Store:
                 key,
             )
             return History(
-                said=frozenset(Fingerprint(row["fingerprint"]) for row in said),
+                open=findings_of(decode_receipt(last["receipt"])) if last else (),
                 covered=frozenset(row["covered"] for row in covered),
             )
 
         return await self._database.transact(read)
 
     async def keep(self, target: Target, receipt: Receipt, covered: Collection[str] = ()) -> None:
-        """Keep a run's receipt, its findings and what it covered; the last one of a run counts."""
+        """Keep a run's verdict and what it covered; the last one of a run counts."""
         now = self._clock.now()
         pull = (target.repository_id, target.number)
         text = _json(receipt)
-        findings = [(*pull, f.fingerprint, receipt.run_id, _json(f)) for f in receipt.findings]
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -98,13 +97,6 @@ class Store:
                 ON CONFLICT (run_id) DO UPDATE SET
                     head_sha = excluded.head_sha, receipt = excluded.receipt""",
                 (receipt.run_id, *pull, receipt.head_sha, text, now),
-            )
-            connection.execute("DELETE FROM findings WHERE run_id = ?", (receipt.run_id,))
-            connection.executemany(
-                """
-                INSERT INTO findings (repository_id, number, fingerprint, run_id, finding)
-                VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
-                findings,
             )
             connection.executemany(
                 """

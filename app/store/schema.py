@@ -71,17 +71,6 @@ _FIRST: Migration = (
     "CREATE INDEX receipts_by_pull ON receipts (repository_id, number)",
     "CREATE INDEX receipts_by_age ON receipts (created_at)",
     """
-    CREATE TABLE findings (
-        repository_id BIGINT NOT NULL,
-        number BIGINT NOT NULL,
-        fingerprint TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        finding TEXT NOT NULL,
-        state TEXT NOT NULL DEFAULT 'open',
-        PRIMARY KEY (repository_id, number, fingerprint, run_id)
-    )""",
-    "CREATE INDEX findings_by_run ON findings (run_id)",
-    """
     CREATE TABLE coverage (
         repository_id BIGINT NOT NULL,
         number BIGINT NOT NULL,
@@ -98,8 +87,8 @@ _FIRST: Migration = (
 
 MIGRATIONS: Sequence[Migration] = (_FIRST,)
 
-# Each removes at most :batch rows older than :before. Findings and coverage live as long as their
-# pull request has a receipt, so receipts go first.
+# Each removes at most :batch rows older than :before. Coverage lives as long as its pull request
+# has a receipt, so receipts go first.
 CLEANING = (
     """
     DELETE FROM jobs WHERE id IN (
@@ -118,13 +107,6 @@ CLEANING = (
     """
     DELETE FROM receipts WHERE run_id IN (
         SELECT run_id FROM receipts WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
-    """
-    DELETE FROM findings WHERE (repository_id, number, fingerprint, run_id) IN (
-        SELECT repository_id, number, fingerprint, run_id FROM findings AS f
-        WHERE NOT EXISTS (
-            SELECT 1 FROM receipts AS r
-            WHERE r.repository_id = f.repository_id AND r.number = f.number)
-        LIMIT :batch)""",
     """
     DELETE FROM coverage WHERE (repository_id, number, covered) IN (
         SELECT repository_id, number, covered FROM coverage AS c
