@@ -11,6 +11,8 @@ from app.review.priority import Priority
 Fingerprint = NewType("Fingerprint", str)
 T = TypeVar("T")
 
+NOT_CHECKED = "it was not checked"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
@@ -44,7 +46,9 @@ class Finding:
     """A claim whose evidence stands in the change.
 
     `summary_reason` is None for a finding that is commented inline at `location`; otherwise it
-    says why it stands in the summary. `sources` are "model" and names of analysers.
+    says why it stands in the summary. `sources` are "model" and names of analysers. A `suggestion`
+    is prose for the reason in `suggestion_refused`; where that is None it is proven to apply, and
+    is the exact text (line ends too) that the lines at `location` become.
     """
 
     area: Area
@@ -59,6 +63,7 @@ class Finding:
     sources: tuple[str, ...]
     rule: str | None = None
     suggestion: str | None = None
+    suggestion_refused: str | None = NOT_CHECKED
     summary_reason: str | None = None
 
 

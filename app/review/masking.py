@@ -67,6 +67,11 @@ def visible(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _UNSEEN.sub(_written_out, text)
 
 
+def hides_something(text: str) -> bool:
+    """Say whether a reader would see a text otherwise than it is, or it was masked already."""
+    return MASK in text or visible(mask(text)) != text
+
+
 # ---- secrets -------------------------------------------------------------------------------------
 
 # No word goes on before or after.

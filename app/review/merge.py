@@ -74,14 +74,16 @@ def _similarity(one: str, other: str) -> float:
 
 def _joined(finding: Finding, other: Finding) -> Finding:
     """A suggestion replaces exactly the lines of its finding: it is taken only from equal ones."""
-    theirs = other.suggestion if other.location == finding.location else None
+    takes_theirs = finding.suggestion is None and other.location == finding.location
+    proposing = other if takes_theirs else finding
     return replace(
         finding,
         priority=min(finding.priority, other.priority),
         sources=tuple(dict.fromkeys((*finding.sources, *other.sources))),
         confidence=max(finding.confidence, other.confidence),
         rule=finding.rule or other.rule,
-        suggestion=finding.suggestion or theirs,
+        suggestion=proposing.suggestion,
+        suggestion_refused=proposing.suggestion_refused,
     )
 
 
