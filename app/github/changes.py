@@ -1,20 +1,21 @@
-"""Fetches a pull request and its diff, and files at its head.
+"""Opens pull requests: both ends pinned, the diff parsed; reads files at the head.
 
-Knows GitHub's two ways to tell a diff. Always asks the base repository: it can read the head of a
-fork too, and is the only one that the App is sure to be installed on.
+Knows how GitHub tells a pull request and its diff; where it does not give that whole, `listed.py`
+takes over. Always asks the base repository: it is the only one that the App is sure to be
+installed on.
 """
 
 import asyncio
-from collections import OrderedDict
-from urllib.parse import quote
 
 import msgspec
 
 from app import log
-from app.errors import Overtaken, PullRequestGone
+from app.errors import Overtaken, Permanent, PullRequestGone, Unavailable
+from app.github.contents import Contents
+from app.github.listed import Source, fetch_listed_diff
+from app.github.local_diff import GitDiff
 from app.github.transport import (
     DIFF,
-    RAW,
     Account,
     GitHub,
     NotFound,
@@ -24,19 +25,13 @@ from app.github.transport import (
     parse_time,
 )
 from app.review.config import Config
-from app.review.diff import Damaged, Diff, FileDiff, parse_diff, parse_patch
-from app.review.pull import Change, NotInDiff, PullRequest, Sha, Target
+from app.review.diff import Diff, parse_diff
+from app.review.pull import Change, PullRequest, Sha, Target
 
-MAX_FILE_BYTES = 1_000_000
-MAX_KEPT_BYTES = 16 * 1024 * 1024
-"""Contents that are kept for the second reader, over all changes; the oldest go first."""
-PARSED_IN_THREAD_BYTES = 256 * 1024
-# More than about 70 on a page, and files come without their patch.
-# https://github.com/openjdk/skara/pull/1302
-FILES_PER_PAGE = 50
-# https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files
-MAX_LISTED_FILES = 3_000
-DIFF_TOO_LARGE = 406
+PARSED_IN_THREAD_BYTES = 64 * 1024
+MAX_DIFF_BYTES = 8_000_000
+"""GitHub's own limit is 1 MB. Of more than this, the garbage collector would hold the event loop
+for more than 50 ms while another thread parses it."""
 JUST_PUSHED_S = 60.0
 
 _GHOST = "ghost"
@@ -80,24 +75,16 @@ class PullWire(msgspec.Struct, frozen=True, kw_only=True):
     changed_files: int = 0
 
 
-class FileWire(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the list; `patch` is absent of binaries, renames and what is too large."""
-
-    filename: str
-    status: str
-    changes: int = 0
-    patch: str | None = None
-    previous_filename: str | None = None
-
-
 class GitHubChanges:
     """Changes that are pull requests on GitHub."""
 
-    def __init__(self, github: GitHub, *, config: Config | None = None) -> None:
+    def __init__(
+        self, github: GitHub, *, config: Config | None = None, git: GitDiff | None = None
+    ) -> None:
         self._github = github
         self._config = config or Config()
-        self._kept: OrderedDict[tuple[int, str, str], bytes] = OrderedDict()
-        self._kept_bytes = 0
+        self._contents = Contents(github)
+        self._git = git
 
     async def open(self, target: Target) -> Change:
         """Fetch a pull request, pin both ends and parse its diff. Closed ones are opened too."""
@@ -105,11 +92,20 @@ class GitHubChanges:
         wire, diff = await _fetch_surely(repository, target)
         if _was_just_pushed(wire, self._github.clock.now()):
             diff = await _fetch_diff(repository, target.number)
-        if diff is None:
-            parsed, left_out = await _fetch_files(repository, target.number, wire.changed_files)
-        else:
-            parsed, left_out = await _parse(diff), ()
         pull = _pull(wire, target)
+        attributes = ""
+        if diff is None:
+            source = Source(
+                repository=repository,
+                contents=self._contents,
+                git=self._git,
+                pull=pull,
+                n_changed=wire.changed_files,
+                ignore=self._config.ignore,
+            )
+            parsed, attributes = await fetch_listed_diff(source)
+        else:
+            parsed = await _parse(diff)
         log.event("change.opened", files=len(parsed.files), head=pull.head_sha)
         return Change(
             pull=pull,
@@ -119,7 +115,7 @@ class GitHubChanges:
             base_sha=pull.base_sha,
             diff=parsed,
             config=self._config,
-            not_in_diff=left_out,
+            attributes=attributes,
         )
 
     async def confirm(self, change: Change) -> None:
@@ -133,24 +129,13 @@ class GitHubChanges:
 
     async def read(self, change: Change, path: str) -> bytes | None:
         """Return a file at the head; None where there is none or it is over 1 MB."""
-        if change.pull is None or not _is_plain(path):
+        if change.pull is None:
             return None
-        target = change.pull.target
-        key = (target.repository_id, change.pull.head_sha, path)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        content = await _fetch_file(self._github.repository(target), path, change.pull.head_sha)
-        if content is not None and key not in self._kept:
-            self._keep(key, content)
-        return content
-
-    def _keep(self, key: tuple[int, str, str], content: bytes) -> None:
-        self._kept[key] = content
-        self._kept_bytes += len(content)
-        while self._kept_bytes > MAX_KEPT_BYTES:
-            _, oldest = self._kept.popitem(last=False)
-            self._kept_bytes -= len(oldest)
+        try:
+            return await self._contents.read(change.pull.target, path, change.pull.head_sha)
+        except Permanent as exc:
+            log.event("file.not_read", path=path, reason=str(exc))
+            return None
 
 
 async def fetch_pull(repository: Repository, number: int) -> PullWire:
@@ -184,78 +169,23 @@ async def _fetch_together(repository: Repository, number: int) -> tuple[PullWire
 
 
 async def _fetch_diff(repository: Repository, number: int) -> bytes | None:
-    """Fetch the diff of the head as it is now; None where GitHub says it is too large."""
+    """Fetch the diff of the head as it is now; None where GitHub does not give it whole."""
     try:
-        return await repository.get(f"pulls/{number}", accept=DIFF)
-    except Refused as exc:
-        if exc.status == DIFF_TOO_LARGE:
-            return None
-        raise
+        return await repository.get(f"pulls/{number}", accept=DIFF, max_bytes=MAX_DIFF_BYTES)
     except NotFound as exc:
-        raise PullRequestGone("The pull request has no diff") from exc
+        raise PullRequestGone(
+            "GitHub has no diff of this pull request",
+            remedy="Check that the repository it comes from still exists.",
+        ) from exc
+    except (Refused, TooBig, Unavailable) as exc:  # 406 too large, 422 corrupt, 500 too slow
+        log.warning("diff.not_whole", problem=str(exc))
+        return None
 
 
 async def _parse(diff: bytes) -> Diff:
     if len(diff) > PARSED_IN_THREAD_BYTES:
         return await asyncio.to_thread(parse_diff, diff)
     return parse_diff(diff)
-
-
-async def _fetch_files(
-    repository: Repository, number: int, n_changed: int
-) -> tuple[Diff, tuple[NotInDiff, ...]]:
-    """Build the diff from the list of files, naming what the list leaves out."""
-    wires: list[FileWire] = []
-    pages = repository.pages(f"pulls/{number}/files", tuple[FileWire, ...], per_page=FILES_PER_PAGE)
-    async for page in pages:
-        wires += page
-    left_out = [
-        NotInDiff(
-            path=wire.filename,
-            reason=f"too large: GitHub shows no diff of {wire.changes} changed lines",
-        )
-        for wire in wires
-        if wire.patch is None and wire.changes
-    ]
-    if len(wires) < n_changed:
-        left_out.append(
-            NotInDiff(
-                path="",
-                reason=f"{n_changed - len(wires)} more files: GitHub lists {MAX_LISTED_FILES:,}",
-            )
-        )
-    shown = [wire for wire in wires if wire.patch is not None or not wire.changes]
-    parsed = await asyncio.to_thread(lambda: [_parse_file(wire) for wire in shown])
-    diff = Diff(
-        files=tuple(file for file in parsed if isinstance(file, FileDiff)),
-        damaged=tuple(file for file in parsed if isinstance(file, Damaged)),
-    )
-    return diff, tuple(left_out)
-
-
-def _parse_file(wire: FileWire) -> FileDiff | Damaged:
-    return parse_patch(
-        (wire.patch or "").encode(),
-        status=wire.status,
-        filename=wire.filename,
-        previous_filename=wire.previous_filename,
-    )
-
-
-async def _fetch_file(repository: Repository, path: str, sha: Sha) -> bytes | None:
-    encoded = quote(path, safe="/", errors="surrogateescape")
-    try:
-        return await repository.get(
-            f"contents/{encoded}?ref={sha}", accept=RAW, max_bytes=MAX_FILE_BYTES
-        )
-    except (NotFound, TooBig) as exc:
-        log.event("file.not_read", path=path, reason=str(exc))
-        return None
-
-
-def _is_plain(path: str) -> bool:
-    """No part of a path may be read as a way up when it stands in an address."""
-    return all(part not in ("", ".", "..") for part in path.split("/"))
 
 
 def _was_just_pushed(wire: PullWire, now: float) -> bool:

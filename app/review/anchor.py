@@ -8,16 +8,28 @@ means. See `product.md` §3: anchored, moved, to the summary, or dropped; never 
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from app.review.diff import Diff, FileDiff, Hunk, Side, Status
-from app.review.findings import Candidate, Dropped, Finding, Gate, Location, fingerprint
+from app.review.findings import (
+    NOT_CHECKED,
+    Candidate,
+    Dropped,
+    Finding,
+    Gate,
+    Location,
+    fingerprint,
+)
+from app.review.masking import mask, visible
 
 GATE = "anchored"
 UNPROVEN = "unproven"
 UNKNOWN_PATH = "unknown_path"
 AMBIGUOUS = "the quoted code stands in several places, equally near"
 OUTSIDE = "the quoted code is outside the changed lines and those around them"
+OTHER_RANGE = "it was made for other lines than those that its finding stands on"
+NOT_SHOWN = "GitHub shows no diff of this file, so no comment can stand in it"
 
 MIN_FRAGMENT = 4
 """Signs, without white space, that a quote needs to prove something if it is no whole line."""
@@ -36,9 +48,10 @@ class Range(NamedTuple):
 def commentable(file: FileDiff, side: Side) -> tuple[Range, ...]:
     """Tell the lines of one side that can carry a comment, in order; no range leaves its hunk.
 
-    RIGHT: all new lines of each hunk (added and context). LEFT: runs of deleted lines.
+    RIGHT: all new lines of each hunk (added and context). LEFT: runs of deleted lines. None of a
+    file that GitHub shows no diff of.
     """
-    return tuple(lines for hunk in file.hunks for lines in _commentable_in(hunk, side))
+    return _ranges(file, side) if file.takes_comments else ()
 
 
 def is_commentable(file: FileDiff, side: Side, start_line: int, line: int) -> bool:
@@ -57,8 +70,9 @@ def anchor(
 ) -> Gate[Finding]:
     """Put each candidate where its quote stands; drop it if that is nowhere.
 
-    `shown` is needed for lines that a prompt showed otherwise than the diff has them, or that are
-    in no hunk; `head_text` (path to text) lets quotes from outside the hunks be recognised.
+    A quote may have a line as the diff has it, or masked and made visible, as everything that we
+    show is. `shown` is needed for lines that a prompt showed otherwise, or that are in no hunk;
+    `head_text` (path to text) lets quotes from outside the hunks be recognised.
     """
     paths = _known_paths(diff.files)
     by_path: dict[str, list[int]] = {}
@@ -72,12 +86,20 @@ def anchor(
     for path, numbers in by_path.items():
         files = [file for file in diff.files if file.path == path]
         places = _Places(_sources(files, shown_in[path], (head_text or {}).get(path)))
+        takes_comments = all(file.takes_comments for file in files)
         for number in numbers:
-            results[number] = _judge(candidates[number], path, places)
+            result = _judge(candidates[number], path, places)
+            if isinstance(result, Finding) and not takes_comments:
+                result = replace(result, summary_reason=result.summary_reason or NOT_SHOWN)
+            results[number] = result
     return Gate(
         kept=tuple(result for result in results if isinstance(result, Finding)),
         dropped=tuple(result for result in results if isinstance(result, Dropped)),
     )
+
+
+def _ranges(file: FileDiff, side: Side) -> tuple[Range, ...]:
+    return tuple(lines for hunk in file.hunks for lines in _commentable_in(hunk, side))
 
 
 def _commentable_in(hunk: Hunk, side: Side) -> Iterator[Range]:
@@ -349,7 +371,9 @@ def _add_hunks(source: _Source, file: FileDiff, side: Side) -> None:
             number = line.new if side is Side.RIGHT else line.old
             if number is not None:
                 source.bounds[number], source.texts[number] = None, line.text
-    for lines in commentable(file, side):
+                if (masked := visible(mask(line.text))) != line.text:
+                    source.shown[number] = masked
+    for lines in _ranges(file, side):
         for number in range(lines.first, lines.last + 1):
             source.bounds[number] = lines
 
@@ -376,6 +400,7 @@ def _find_path(path: str, paths: Mapping[str, str]) -> str | None:
 
 
 def _finding(candidate: Candidate, location: Location, summary_reason: str | None) -> Finding:
+    is_as_long = _n_lines(candidate.location) == _n_lines(location)
     return Finding(
         area=candidate.area,
         priority=candidate.priority,
@@ -389,8 +414,13 @@ def _finding(candidate: Candidate, location: Location, summary_reason: str | Non
         sources=(candidate.source,),
         rule=candidate.rule,
         suggestion=candidate.suggestion,
+        suggestion_refused=NOT_CHECKED if is_as_long else OTHER_RANGE,
         summary_reason=summary_reason,
     )
+
+
+def _n_lines(location: Location) -> int:
+    return abs(location.line - location.start_line) + 1
 
 
 def _dropped(candidate: Candidate, reason: str) -> Dropped:

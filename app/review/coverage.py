@@ -66,6 +66,7 @@ class Reason(StrEnum):
     BINARY = "binary"
     NO_LINES = "no changed lines"
     DAMAGED = "damaged in the diff"
+    TOO_LARGE = "too large"
     NOT_ASKED = "not asked for"
     OVER_LIMIT = "over the limit of one review"
     NO_MODEL = "no model"
@@ -416,6 +417,8 @@ def _draft(
     whole: Planned | None,
     scope: _Scope,
 ) -> _RowDraft:
+    if whole is None and file.unread:
+        whole = LeftOut(Reason.TOO_LARGE, file.unread)
     if whole is None and (hunk is None or not hunk.changed_lines):
         whole = LeftOut(Reason.NO_LINES)
     key = hunk_key(file, hunk) if hunk else ""

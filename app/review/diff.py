@@ -107,7 +107,8 @@ class FileDiff:
     """One file pair. What the diff does not tell (modes of a pure rename, ...) is None.
 
     `old_oid` and `new_oid` are as short as git printed them. Binaries, pure renames, changes of
-    mode and empty files have no hunks.
+    mode and empty files have no hunks. `takes_comments` is False where GitHub shows no diff of the
+    file; `unread` then says why its changed lines are not here either, if they are not.
     """
 
     old_path: str | None
@@ -121,6 +122,8 @@ class FileDiff:
     is_binary: bool = False
     is_submodule: bool = False
     hunks: tuple[Hunk, ...] = ()
+    takes_comments: bool = True
+    unread: str = ""
 
     @property
     def path(self) -> str:
@@ -226,7 +229,7 @@ _FILE_STARTS = (b"diff --git ", b"diff --cc ", b"diff --combined ")
 _PLAIN_FILE = re.compile(rb"^--- [^\n]*\n\+\+\+ [^\n]*\n(?=@@ -)", re.MULTILINE)
 _STRAY = re.compile(
     r"^(?:@@ -|[-+ ]|index [0-9a-f]+\.\.|(?:old|new) mode |(?:new|deleted) file mode "
-    r"|(?:rename|copy) (?:from|to) |similarity index )",
+    r"|(?:rename|copy) (?:from|to) |similarity index |Binary files |GIT binary )",
     re.MULTILINE,
 )
 _SIGNATURE = re.compile(r"^-- \r?\n", re.MULTILINE)
@@ -308,7 +311,7 @@ _RANKS: Mapping[str, int] = MappingProxyType(
         "GIT binary": 8,
     }
 )
-_CONTENT = _RANKS["---"]
+_BINARY = frozenset({"Binary files", "GIT binary"})
 _HEADER_LINE = re.compile(rf"({'|'.join(map(re.escape, _RANKS))}) (.*)")
 _INDEX = re.compile(r"([0-9a-f]{1,64})\.\.([0-9a-f]{1,64})(?: ([0-7]{6}))?")
 _MODE = re.compile(r"[0-7]{6}")
@@ -326,20 +329,16 @@ def _parse_file(text: str) -> tuple[FileDiff, str]:
     if not text.endswith("\n") and not text.endswith("\n" + _MARKER):
         raise _Damage(_CUT)
     header, body = _parse_header(text)
+    has_hunks = body.startswith("@@ -") and _BINARY.isdisjoint(header)
     try:
-        return _assemble(header, body)
+        file = _describe(header, has_hunks=has_hunks)
     except _Damage:
         whole = _hunkless_part(header)
         if whole is None:
             raise
         stray = "".join(f"{key} {header[key]}\n" for key in header if key not in whole)
-        return _assemble(whole, stray)
-
-
-def _assemble(header: Mapping[str, str], body: str) -> tuple[FileDiff, str]:
-    file = _describe(header)
-    if file.is_binary or not body.startswith("@@ -"):
-        _check_hunkless(header)
+        return _describe(whole, has_hunks=False), stray + body
+    if not has_hunks:
         return file, body
     hunks, rest = _parse_hunks(body)
     if (file.old_path is None and any(hunk.old_count for hunk in hunks)) or (
@@ -354,9 +353,7 @@ def _parse_header(text: str) -> tuple[dict[str, str], str]:
     header: dict[str, str] = {}
     rank = -1
     at = 0
-    while at < len(text):
-        end = text.find("\n", at)
-        end = len(text) if end == -1 else end
+    while (end := text.find("\n", at)) != -1:
         match = _HEADER_LINE.fullmatch(text[at:end].rstrip("\r"))
         if not match or _RANKS[match[1]] <= rank:
             break
@@ -368,23 +365,32 @@ def _parse_header(text: str) -> tuple[dict[str, str], str]:
 
 def _hunkless_part(header: Mapping[str, str]) -> dict[str, str] | None:
     """Tell a file that needs no hunks from header lines of another one that strayed after it."""
-    part = {key: value for key, value in header.items() if _RANKS[key] < _CONTENT}
-    if _is_empty_file(part):
-        return part
-    part.pop("index", None)
-    is_pure = part.get("similarity index") == "100%"
-    return part if is_pure or part.keys() == {"diff --git", "old mode", "new mode"} else None
+    keys = list(header)
+    for size in range(len(keys) - 1, 0, -1):
+        part = {key: header[key] for key in keys[:size]}
+        if _needs_no_hunks(part):
+            return part
+    return None
 
 
-def _is_empty_file(header: Mapping[str, str]) -> bool:
-    """Whether an empty file came or went."""
-    index = _INDEX.fullmatch(header.get("index", ""))
-    is_empty = index and _EMPTY_OID.fullmatch(index[1]) and _EMPTY_OID.fullmatch(index[2])
-    return bool(is_empty) and ("new file mode" in header or "deleted file mode" in header)
+def _needs_no_hunks(header: Mapping[str, str]) -> bool:
+    """Whether a header is whole: a binary, an empty file, a pure rename or change of mode."""
+    *before, last = header
+    if last in _BINARY:
+        return "---" not in header and not _needs_no_hunks({key: header[key] for key in before})
+    if last == "index":
+        oids = _INDEX.fullmatch(header[last])
+        is_empty = oids and _EMPTY_OID.fullmatch(oids[1]) and _EMPTY_OID.fullmatch(oids[2])
+        return bool(is_empty) and ("new file mode" in before or "deleted file mode" in before)
+    if last in ("rename to", "copy to"):
+        return header.get("similarity index", "100%") == "100%"
+    return last == "new mode" and "old mode" in before
 
 
-def _describe(header: Mapping[str, str]) -> FileDiff:
-    """Build the file of a header, still without hunks."""
+def _describe(header: Mapping[str, str], *, has_hunks: bool) -> FileDiff:
+    """Build the file of a header, still without its hunks."""
+    if not has_hunks and not _needs_no_hunks(header):
+        raise _Damage("its hunks are missing")
     old_path, new_path, status = _names(header)
     old_mode = _mode(header, "old mode", "deleted file mode")
     new_mode = _mode(header, "new mode", "new file mode")
@@ -405,7 +411,7 @@ def _describe(header: Mapping[str, str]) -> FileDiff:
         old_oid=old_oid,
         new_oid=new_oid,
         similarity=int(percent[1]) if percent else None,
-        is_binary=_is_binary(header),
+        is_binary=not _BINARY.isdisjoint(header),
         is_submodule=SUBMODULE_MODE in (old_mode, new_mode),
     )
 
@@ -419,31 +425,13 @@ def _mode(header: Mapping[str, str], *keys: str) -> str | None:
     return None
 
 
-def _check_hunkless(header: Mapping[str, str]) -> None:
-    """Refuse a header whose hunks must have been lost."""
-    if _is_binary(header):
-        return
-    if "---" in header or "+++" in header:
-        raise _Damage("its hunks are missing")
-    if "index" in header:
-        if not _is_empty_file(header):
-            raise _Damage("its hunks are missing")
-    elif header.keys() <= {"diff --git", "new file mode", "deleted file mode"}:
-        raise _Damage("its header is not whole")
-    elif header.get("similarity index", "100%") != "100%":
-        raise _Damage("its hunks are missing")
-
-
-def _is_binary(header: Mapping[str, str]) -> bool:
-    return "---" not in header and ("Binary files" in header or "GIT binary" in header)
-
-
 # ---- names ---------------------------------------------------------------------------------------
 
 # git's quote.c, `sq_lookup` and `unquote_c_style`.
 _ESCAPES: Mapping[str, int] = MappingProxyType(
     dict(zip('abtnvfr"\\', (7, 8, 9, 10, 11, 12, 13, 34, 92), strict=True))
 )
+_QUOTED = re.compile(r'".*"', re.DOTALL)
 _ESCAPE = re.compile(rb'\\([0-3][0-7]{2}|[abtnvfr"\\])')
 _PREFIX = re.compile(r"[abciow12]/")
 
@@ -475,10 +463,6 @@ def _header_names(header: Mapping[str, str]) -> tuple[str, str]:
     if "---" not in header or "+++" not in header:
         raise _Damage("its name cannot be told")
     old, new = _side_name(header["---"]), _side_name(header["+++"])
-    if old == _NO_FILE:
-        old = new
-    elif new == _NO_FILE:
-        new = old
     return _without_prefix(old), _without_prefix(new)
 
 
@@ -515,7 +499,7 @@ def _without_prefix(name: str) -> str:
 
 def _unquote(name: str) -> str:
     """Undo git's C quotes; a name without them stays as it is."""
-    if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
+    if not _QUOTED.fullmatch(name):
         return name
     raw = name[1:-1].encode("utf-8", "surrogateescape")
     return _decode(_ESCAPE.sub(_unescape, raw))
@@ -538,6 +522,8 @@ def _parse_hunks(body: str) -> tuple[tuple[Hunk, ...], str]:
     """Parse hunks up to the first line that is in none; the second value begins there."""
     foreign = _FOREIGN_LINE.search(body)
     body, rest = (body[: foreign.end()], body[foreign.end() :]) if foreign else (body, "")
+    if rest and body.endswith("\n\n"):
+        rest = "\n" + rest  # an empty line may end a hunk or begin prose: here it may do both
     lines = body.split("\n")
     if not lines[-1]:
         lines.pop()

@@ -56,7 +56,8 @@ class NotInDiff:
 class Change:
     """What one run reviews: a pull request, a diff file or a working tree.
 
-    `pull` is None on the terminal; `head_sha` is None where the head is no commit.
+    `pull` is None on the terminal; `head_sha` is None where the head is no commit. `attributes` is
+    the base's root `.gitattributes`, where it was fetched.
     """
 
     pull: PullRequest | None
@@ -67,3 +68,4 @@ class Change:
     diff: Diff
     config: Config
     not_in_diff: tuple[NotInDiff, ...] = ()
+    attributes: str = ""

@@ -8,16 +8,15 @@ import pytest
 from app.demo.faults import Fault
 from app.demo.repository import Entry
 from app.errors import Overtaken, PullRequestGone, Unavailable
-from app.github.changes import MAX_FILE_BYTES, GitHubChanges
-from app.github.transport import DIFF, Refused
+from app.github.changes import GitHubChanges
+from app.github.contents import MAX_FILE_BYTES
+from app.github.transport import DIFF
 from app.review.config import Config
 from app.review.diff import parse_diff
-from app.review.pull import NotInDiff, PullRequest, Sha
+from app.review.pull import PullRequest, Sha
 from tests.github.conftest import FILES, Scene
 
 pytestmark = pytest.mark.anyio
-
-HUGE = "".join(f"{n}\n" for n in range(20_001))
 
 
 async def test_a_pull_request_is_opened_with_both_ends_pinned(scene: Scene) -> None:
@@ -83,13 +82,6 @@ async def test_a_pull_request_that_is_not_there_is_gone(scene: Scene) -> None:
         await GitHubChanges(scene.github).open(replace(scene.target, number=77))
 
 
-async def test_a_diff_that_github_cannot_make_ends_the_run(scene: Scene) -> None:
-    fault = Fault(path="/pulls/1$", status=422, message="diff is corrupt", times=2)
-    scene.state.faults.append(fault)
-    with pytest.raises(Refused, match="diff is corrupt"):
-        await GitHubChanges(scene.github).open(scene.target)
-
-
 async def test_a_github_that_is_down_is_worth_another_try(scene: Scene) -> None:
     scene.state.faults.append(Fault(path="/pulls/1$", status=502, times=999))
     with pytest.raises(Unavailable):
@@ -104,27 +96,6 @@ async def test_a_renamed_repository_is_opened_by_its_id(scene: Scene, reuse: boo
         scene.state.open_pull_request(other, {"x": "2"}, title="Another one")
     change = await GitHubChanges(scene.github).open(scene.target)
     assert change.head_sha == scene.pull.head_sha
-
-
-async def test_a_diff_over_the_limit_is_built_from_the_list_of_files(scene: Scene) -> None:
-    scene.state.push(
-        scene.pull,
-        {
-            "big.txt": HUGE,
-            "pixel.png": b"\x89PNG\0\1",
-            "c d/é.py": "x = 1\n",
-            "old.py": None,
-        },
-    )
-    scene.clock.at += 3_600
-    change = await GitHubChanges(scene.github).open(scene.target)
-    whole = parse_diff(scene.repository.git.diff(scene.pull.base_sha, scene.pull.head_sha))
-    hunks = {file.path: file.hunks for file in whole.files if file.path != "big.txt"}
-    assert {file.path: file.hunks for file in change.diff.files} == hunks
-    assert change.not_in_diff == (
-        NotInDiff(path="big.txt", reason="too large: GitHub shows no diff of 20001 changed lines"),
-    )
-    assert scene.calls()[-1] == "GET pulls/1/files"
 
 
 async def test_files_over_one_page_are_all_listed(scene: Scene) -> None:
@@ -187,24 +158,11 @@ async def test_a_file_is_read_up_to_its_limit(scene: Scene) -> None:
     assert await changes.read(scene.change(), "over") is None
 
 
-async def test_what_is_kept_is_bounded(scene: Scene) -> None:
-    names = [f"f{n}" for n in range(20)]
-    scene.state.push(scene.pull, dict.fromkeys(names, b"x" * (MAX_FILE_BYTES - 1)))
-    changes, change = GitHubChanges(scene.github), scene.change()
-    for name in names:
-        await changes.read(change, name)
-    await changes.read(change, names[-1])
-    assert len(scene.calls()) == 20
-    await changes.read(change, names[0])
-    assert len(scene.calls()) == 21
-
-
-async def test_files_beyond_the_list_s_end_are_counted(scene: Scene) -> None:
-    scene.state.push(scene.pull, {f"f{n:04}.py": "1\n" for n in range(3_010)})
-    scene.clock.at += 3_600
-    change = await GitHubChanges(scene.github).open(scene.target)
-    assert len(change.diff.files) == 3_000
-    assert change.not_in_diff == (NotInDiff(path="", reason="12 more files: GitHub lists 3,000"),)
+@pytest.mark.parametrize("status", [403, 422])
+async def test_what_github_refuses_to_show_is_none(scene: Scene, status: int) -> None:
+    refusal = "This API returns blobs up to 100 MB in size."
+    scene.state.faults.append(Fault(path="/contents/", status=status, message=refusal))
+    assert await GitHubChanges(scene.github).read(scene.change(), "a.py") is None
 
 
 async def test_a_head_that_stayed_is_confirmed_and_one_that_moved_is_not(scene: Scene) -> None:

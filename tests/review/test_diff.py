@@ -8,6 +8,7 @@ from app.review.diff import (
     FileDiff,
     Hunk,
     Line,
+    Side,
     Status,
     hunk_key,
     parse_diff,
@@ -115,6 +116,14 @@ def test_a_hunk_header_is_written_with_both_counts(header: str, written: str) ->
             "deleted file mode 100644\nindex e69de29..0000000\n",
             ("x", None, Status.DELETED, "100644", None),
         ),
+        (
+            "new file mode 100644\nindex 0000000..473a0f4c3be8a93681a267e3\n",
+            (None, "x", Status.ADDED, None, "100644"),
+        ),
+        (
+            f"dissimilarity index 70%\nindex 1111111..2222222 100644\n--- a/x\n+++ b/x\n{HUNK}",
+            ("x", "x", Status.MODIFIED, "100644", "100644"),
+        ),
         ("old mode 100644\nnew mode 100755\n", ("x", "x", Status.MODIFIED, "100644", "100755")),
         (
             f"old mode 100644\nnew mode 100755\nindex 1111111..2222222\n--- a/x\n+++ b/x\n{HUNK}",
@@ -169,6 +178,8 @@ def test_a_rename_that_only_moves_lines_is_all_similar_and_has_hunks() -> None:
         ('"{}caf\\303\\251"', "café"),
         ('"{}latin\\351"', "latin\udce9"),
         ('"{}\\\\303"', "\\303"),
+        ('"{}quote\\"\udce9"', 'quote"\udce9'),
+        ('"', '"'),
         ("{}café", "café"),
     ],
 )
@@ -190,6 +201,16 @@ def test_prefixes_of_other_git_settings_are_known(old: str, new: str) -> None:
     assert one(f"diff --git {old} {new}\n{index}--- {old}\n+++ {new}\n{HUNK}").path == "x/y"
 
 
+def test_without_prefixes_a_folder_is_not_taken_for_one() -> None:
+    index = "index 1111111..2222222 100644\n"
+    assert one(f"diff --git w/x w/x\n{index}--- w/x\n+++ w/x\n{HUNK}").path == "w/x"
+
+
+def test_a_pure_rename_need_not_say_how_similar_it_is() -> None:
+    file = one("diff --git a/x b/y\nrename from x\nrename to y\n")
+    assert (file.status, file.path, file.similarity) == (Status.RENAMED, "y", None)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -205,6 +226,20 @@ def test_a_binary_has_no_lines(body: str) -> None:
     both = parse_diff((f"diff --git a/x b/x\nindex 1111111..2222222\n{body}" + edit("y")).encode())
     assert [file.path for file in both.files] == ["x", "y"]
     assert both.damaged == ()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "old mode 100644\nnew mode 100755\nindex 1111111..2222222\n",
+        "similarity index 100%\nrename from y\nrename to x\nindex 1111111..2222222 100644\n",
+        "new file mode 100644\nindex 0000000..2222222\n",
+        "",
+    ],
+)
+def test_a_binary_may_change_in_other_ways_too(changed: str) -> None:
+    file = one(f"diff --git a/{'y' if 'from' in changed else 'x'} b/x\n{changed}GIT binary patch\n")
+    assert (file.path, file.is_binary) == ("x", True)
 
 
 def test_lines_after_a_binary_are_reported() -> None:
@@ -309,6 +344,35 @@ def test_mail_around_the_files_is_no_damage() -> None:
     assert diff.files[0].hunks == one(edit("x")).hunks
 
 
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "\n",
+        "\r\n",
+        "\ncommit 1234\nAuthor: A <a@b>\n\n    + a message\n\n",
+        "\r\ncommit 1234\r\n\r\n    + a message\r\n",
+        "\ndiff --stat is prose\n",
+        "-- \r\n2.39.5\r\n",
+    ],
+)
+def test_prose_after_a_file_changes_nothing(prose: str) -> None:
+    diff = parse_diff((edit("x") + prose + edit("y")).encode())
+    assert diff == Diff(files=(one(edit("x")), one(edit("y"))))
+
+
+def test_a_marker_is_read_though_something_strayed_after_it() -> None:
+    ended = edit(hunks="@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file\n")
+    diff = parse_diff((ended + "+lost\n").encode())
+    assert diff.files == (one(ended),)
+    assert not diff.files[0].hunks[0].lines[-1].has_newline
+    assert [damaged.path for damaged in diff.damaged] == ["x"]
+
+
+def test_words_are_those_of_git_and_github() -> None:
+    assert list(Status) == ["added", "deleted", "modified", "renamed", "copied"]
+    assert list(Side) == ["LEFT", "RIGHT"]
+
+
 def test_a_plain_unified_diff_is_read_too() -> None:
     text = (
         "diff -ru a/x b/x\n--- a/x\t2024-01-01 10:00:00\n+++ b/x\t2024-01-02 10:00:00\n"
@@ -340,6 +404,7 @@ def test_no_text_is_an_empty_diff(text: str) -> None:
         (edit()[:-1], "cut in the middle of a line"),
         (edit(hunks="@@ -1,2 +1,2 @@\n-a\n+b\n"), "a hunk has not the lines"),
         (edit(hunks="@@ -1 +1 @@\n"), "a hunk has not the lines"),
+        (edit(hunks="@@ -1 +1,2 @@\n-a\n+b\n"), "a hunk has not the lines"),
         (edit(hunks=f"{HUNK}@@ -5,2 +5 @@\n-a\n"), "a hunk has not the lines"),
         (edit(hunks="@@ -1 +1 @@\n-a\n+b\n+c\n@@ -7 +8 @@\n-x\n+y\n"), "a hunk has not the lines"),
         (edit(hunks="@@ -1,2 +1 @@\n-a\n+b\nforeign\n-c\n"), "a hunk has not the lines"),
@@ -357,19 +422,39 @@ def test_no_text_is_an_empty_diff(text: str) -> None:
         (edit(hunks=""), "its hunks are missing"),
         ("diff --git a/x b/x\n--- a/x\n+++ b/x\n", "its hunks are missing"),
         ("diff --git a/x b/x\n--- a/x\n", "its hunks are missing"),
-        ("diff --git a/x b/x\n", "its header is not whole"),
-        ("diff --git a/x b/x\nnew file mode 100644\n", "its header is not whole"),
-        ("diff --git a/x b/x\ndeleted file mode 100644\n", "its header is not whole"),
+        ("diff --git a/x b/x\n", "its hunks are missing"),
+        ("diff --git a/x b/x\nnew file mode 100644\n", "its hunks are missing"),
+        ("diff --git a/x b/x\ndeleted file mode 100644\n", "its hunks are missing"),
         ("diff --git a/x b/x\nindex 1111111..2222222 100644\n", "its hunks are missing"),
         ("diff --git a/x b/x\nindex e69de29..2222222 100644\n", "its hunks are missing"),
         ("diff --git a/x b/x\nindex 1111111..e69de29 100644\n", "its hunks are missing"),
-        ("diff --git a/x b/x\nindex nothing\n", "its index line cannot be read"),
+        (edit().replace("1111111", "nothing"), "its index line cannot be read"),
+        (edit().replace("1111111", "e69de29nothing"), "its index line cannot be read"),
+        ("diff --git a/x b/x\nnew mode 100755\n", "its hunks are missing"),
+        (
+            "diff --git a/x b/x\nnew file mode 100644\nindex 1111111..e69de29\n",
+            "its hunks are missing",
+        ),
+        (
+            "diff --git a/x b/x\ndeleted file mode 100644\nindex e69de29..1111111\n",
+            "its hunks are missing",
+        ),
+        (
+            edit(hunks="").replace("+++ b/x", "Binary files a/x and b/x differ"),
+            "its hunks are missing",
+        ),
+        ("diff --git a/x b/y\nold mode 100644\nnew mode 100755\n", "its name cannot be told"),
+        ("diff --git q/x b/x\nold mode 100644\nnew mode 100755\n", "its name cannot be told"),
+        ("diff --git a/x q/x\nold mode 100644\nnew mode 100755\n", "its name cannot be told"),
+        (f"diff --git a/x b/other\n--- a/x\n{HUNK}", "its name cannot be told"),
+        (f"diff --git a/x b/other\n+++ b/other\n{HUNK}", "its name cannot be told"),
         ("diff --git a/x b/x\nold mode 1\nnew mode 2\n", "its mode cannot be read"),
         (
             "diff --git a/x b/y\nsimilarity index 90%\nrename from x\nrename to y\n",
             "its hunks are missing",
         ),
-        ("diff --git a/x b/y\nsimilarity index 100%\nrename from x\n", "one of its rename lines"),
+        ("diff --git a/x b/y\nsimilarity index 100%\nrename from x\n", "its hunks are missing"),
+        (f"diff --git a/x b/y\nrename from x\n{HUNK}", "one of its rename lines"),
         ("diff --git a/x b/y\nsimilarity index 100%\ncopy to y\n", "one of its copy lines"),
         ("diff --git a/x b/other\nold mode 100644\nnew mode 100755\n", "its name cannot be told"),
         (edit().replace("+++ b/x", "+++ b/y"), "its header names two files"),
@@ -406,6 +491,7 @@ def test_damage_is_named_and_nothing_is_guessed(text: str, reason: str) -> None:
         ('diff --combined "t\\tb"\n', "t\tb"),
         ("diff --git a/x b/other\n", "a/x b/other"),
         ("--- a/x\t2024\n+++ b/x\n@@ -1 +1 @@\n-a\n", "a/x"),
+        ("<html>\n", ""),
     ],
 )
 def test_damage_is_named_by_its_path(text: str, path: str) -> None:
@@ -455,6 +541,29 @@ def test_what_follows_a_whole_file_without_a_header_is_reported_beside_it(
     )
 
 
+@pytest.mark.parametrize(
+    "hunk",
+    [
+        "@@ -1,3 +1,2 @@\n+d\n a\n-b\n-c\n",
+        "@@ -1 +1,4 @@\n-b\n+a\n+b\n+c\n+d\n",
+        "@@ -1,4 +1,3 @@\n\n-b\n\r\n \n",
+        "@@ -4,2 +3,0 @@\n-a\n-b\n",
+        "@@ -3,0 +4,2 @@\n+a\n+b\n",
+    ],
+)
+def test_a_whole_hunk_is_counted_right_though_something_strayed_after_it(hunk: str) -> None:
+    diff = parse_diff((edit(hunks=hunk) + "+lost\n").encode())
+    assert diff.files == (one(edit(hunks=hunk)),)
+    assert [damaged.path for damaged in diff.damaged] == ["x"]
+    two = edit(hunks=hunk + "@@ -8,2 +8,2 @@\n-a\n+b\n c\n")
+    assert parse_diff((two + "+lost\n").encode()).files == (one(two),)
+
+
+def test_hunks_may_touch() -> None:
+    file = one(edit(hunks=f"{HUNK}@@ -2 +2 @@\n-a\n+b\n@@ -2,0 +3 @@\n+c\n"))
+    assert [hunk.new_start for hunk in file.hunks] == [1, 2, 3]
+
+
 def test_a_stray_hunk_header_does_not_cost_the_file_before_it() -> None:
     stray = "@@ -5,2 +5,2 @@\nindex 1111111..2222222 100644\n"
     diff = parse_diff((edit() + stray).encode())
@@ -477,7 +586,6 @@ def test_the_beginning_of_a_next_file_does_not_cost_the_last_one(cut: str) -> No
         "diff --git a/y b/x\nsimilarity index 100%\ncopy from y\ncopy to x\n",
         "diff --git a/x b/x\nnew file mode 100644\nindex 0000000..e69de29\n",
         "diff --git a/x b/x\ndeleted file mode 100644\nindex e69de29..0000000\n",
-        "diff --git a/x b/x\nindex 1111111..2222222\nBinary files a/x and b/x differ\n",
     ],
 )
 @pytest.mark.parametrize(
@@ -488,6 +596,10 @@ def test_the_beginning_of_a_next_file_does_not_cost_the_last_one(cut: str) -> No
         "--- a/z\n",
         "+++ b/z\n",
         f"--- a/z\n+++ b/z\n{HUNK}",
+        "Binary files a/z and b/z differ\n",
+        "GIT binary patch\n",
+        "similarity index 100%\n",
+        "rename from z\n",
         "new file mode 100644\n",
         "old mode 100644\n",
     ],
@@ -498,6 +610,13 @@ def test_a_header_line_of_another_file_does_not_cost_a_file_without_hunks(
     diff = parse_diff((whole + stray + "-gone\n").encode())
     assert diff.files == (one(whole),)
     assert [damaged.path for damaged in diff.damaged] == ["x"]
+
+
+def test_a_change_of_mode_is_not_left_over_from_a_file_with_a_broken_hunk() -> None:
+    broken = edit(hunks="@@ -1,9 +1 @@\n-a\n+b\n")
+    head, index, rest = broken.partition("index 1111111..2222222")
+    moded = f"{head}old mode 100644\nnew mode 100755\n{index}{rest.removeprefix(' 100644')}"
+    assert damage(moded) == ["a hunk has not the lines that its header counts"]
 
 
 def test_hunks_before_the_first_file_are_reported() -> None:
@@ -535,6 +654,7 @@ def test_the_words_of_list_files_are_understood(
     assert isinstance(file, FileDiff)
     assert (file.old_path, file.new_path, file.status) == expected
     assert file.hunks == ()
+    assert not file.is_submodule
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
