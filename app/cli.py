@@ -3,8 +3,10 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO
 
 import click
 
@@ -20,10 +22,11 @@ NEVER = "never"
 PRIORITIES = ("P0", "P1", "P2", "P3", NEVER)
 
 
-def run() -> NoReturn:
+def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with the status that the README's table promises."""
+    _never_fail_at_printing(sys.stdout, sys.stderr)
     try:
-        sys.exit(main(standalone_mode=False))
+        sys.exit(main(argv, standalone_mode=False))
     except (click.ClickException, Unusable) as exc:
         message = exc.format_message() if isinstance(exc, click.ClickException) else str(exc)
         click.echo(f"codex-review: {message}", err=True)
@@ -36,7 +39,7 @@ def run() -> NoReturn:
     except Exception as exc:  # the last resort: a crash is a status too, and never a bare traceback
         from app import log
 
-        log.configure(os.environ.get("LOG_LEVEL", "error"))
+        log.configure("error")
         log.error("crash", exc=exc)
         click.echo("codex-review: something broke on our side; the line above says where", err=True)
         sys.exit(NOT_REVIEWED)
@@ -51,12 +54,22 @@ def main() -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
-def serve(host: str, port: int) -> None:
+@click.option(
+    "--pull",
+    "pull_s",
+    type=click.FloatRange(min=1, max=3600),
+    is_flag=False,
+    flag_value=5.0,
+    metavar="[SECONDS]",
+    help="Experimental, for hosts without a public URL: also take deliveries from GitHub's own "
+    "list, every 5 seconds or so many.",
+)
+def serve(host: str, port: int, pull_s: float | None) -> None:
     """Take GitHub's webhooks and review. The README's table of settings says what it needs."""
     from app.bootstrap import serve as serve_until_stopped
     from app.settings import read_settings
 
-    asyncio.run(serve_until_stopped(read_settings(os.environ), host, port))
+    asyncio.run(serve_until_stopped(read_settings(os.environ), host, port, pull_s=pull_s))
 
 
 @main.command()
@@ -90,6 +103,7 @@ def review(
 
     if (diff_file is None) == (base is None):
         raise click.UsageError("name one: --diff FILE (or -), or --base REVISION")
+    areas = _areas(focus)
     settings = read_terminal_settings(os.environ)
     threshold = None if fail_on == NEVER else Priority(fail_on)
     config = Config(fail_on=threshold)
@@ -98,8 +112,8 @@ def review(
         changes = DiffChanges(raw=diff_file.read(), config=config)
     else:
         changes = GitChanges(folder=Path.cwd(), base=base or "", config=config)
-    receipt = asyncio.run(review_on_terminal(settings, changes, _areas(focus)))
-    click.echo(encode_receipt(receipt) if format_ == "json" else render_terminal(receipt))
+    receipt = asyncio.run(review_on_terminal(settings, changes, areas))
+    _print(encode_receipt(receipt).encode() if format_ == "json" else render_terminal(receipt))
     return exit_status(receipt, threshold, is_static=settings.is_static)
 
 
@@ -109,7 +123,9 @@ def review(
 def demo(keep: bool, picture: Path | None) -> int:
     """Play the whole loop on this machine: a comment, a crash, one review, a fix."""
     from app.demo.story import play
+    from app.settings import read_terminal_settings
 
+    read_terminal_settings(os.environ)  # half a model is a mistake, not a wish for none
     return play(os.environ, keep=keep, picture=picture, say=click.echo)
 
 
@@ -122,6 +138,20 @@ def exit_status(receipt: "Receipt", fail_on: "Priority | None", *, is_static: bo
     if receipt.state in (State.CLEAN, State.FINDINGS):
         return REVIEWED
     return REVIEWED if receipt.state is State.CHECKED and is_static else NOT_REVIEWED
+
+
+def _print(told: str | bytes) -> None:
+    """Print; that nobody reads to the end (`| head`) does not change how we leave."""
+    try:
+        click.echo(told)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _never_fail_at_printing(*streams: TextIO) -> None:
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _areas(focus: str | None) -> "tuple[Area, ...] | None":

@@ -35,15 +35,17 @@ def bind(**fields: object) -> Iterator[None]:
         _bound.reset(token)
 
 
-def event(name: str, **fields: object) -> None:
+def event(name: str, /, **fields: object) -> None:
+    """Log a step of normal work."""
     _write(logging.INFO, name, fields)
 
 
-def warning(name: str, **fields: object) -> None:
+def warning(name: str, /, **fields: object) -> None:
+    """Log that something went wrong that we can live with."""
     _write(logging.WARNING, name, fields)
 
 
-def error(name: str, *, exc: BaseException | None = None, **fields: object) -> None:
+def error(name: str, /, *, exc: BaseException | None = None, **fields: object) -> None:
     """Log something that a person must look at; `exc` adds its traceback to the same line."""
     _write(logging.ERROR, name, fields, exc)
 
@@ -53,13 +55,13 @@ def _write(
 ) -> None:
     if not _logger.isEnabledFor(level):
         return
-    line: dict[str, object] = {
+    head = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "level": logging.getLevelName(level).lower(),
         "event": name,
-        **_bound.get(),
-        **fields,
     }
+    line: dict[str, object] = head | _bound.get() | fields | head
     if exc is not None:
         line["exception"] = logging.Formatter().formatException((type(exc), exc, exc.__traceback__))
-    _logger.log(level, json.dumps(line, default=str))
+    # JSON leaves DEL as it is.
+    _logger.log(level, json.dumps(line, default=str).replace("\x7f", "\\u007f"))

@@ -14,8 +14,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from app.errors import Unusable
+from app.review.masking import mask
+from app.review.text import cut
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+MAX_NUMBER = 1_000_000
+MAX_QUOTED = 60
+"""Characters of a wrong value that are shown."""
 
 
 class Secret:
@@ -71,6 +76,7 @@ class Settings:
     mentions: tuple[str, ...]
     allowed_owners: tuple[str, ...]
     prompts_dir: Path | None
+    keep_days: float
     log_level: str
 
 
@@ -91,7 +97,10 @@ class _Reader:
         return value
 
     def words(self, name: str, default: str = "") -> tuple[str, ...]:
-        return tuple(w.strip() for w in self.text(name, default).split(",") if w.strip())
+        words = tuple(w.strip() for w in self.text(name, default).split(",") if w.strip())
+        if not words and self.text(name):
+            self.problem(name, "holds nothing but commas", "name something, or leave it out")
+        return words
 
     def number(self, name: str, default: float, *, at_least: float) -> float:
         value = self.text(name)
@@ -101,17 +110,23 @@ class _Reader:
             number = float(value)
         except ValueError:
             number = float("nan")
-        if not at_least <= number < 1_000_000:
-            self.problem(name, f"is {value!r}", f"give a number of at least {at_least:g}")
+        if not at_least <= number < MAX_NUMBER:
+            remedy = f"give a number from {at_least:g} to below {MAX_NUMBER}"
+            self.problem(name, f"is {_quoted(value)}", remedy)
             return default
         return number
+
+    def whole_number(self, name: str, default: int, *, at_least: int) -> int:
+        number = self.number(name, default, at_least=at_least)
+        if number != int(number):
+            self.problem(name, f"is {number:g}", "give a whole number")
+        return int(number)
 
     def url(self, name: str, default: str = "") -> str:
         value = self.text(name, default).rstrip("/")
         if value and not _is_http_url(value):
-            self.problem(
-                name, f"is {value!r}", "give an address such as https://host/path, without login"
-            )
+            remedy = "give an address such as https://host/path, without login"
+            self.problem(name, f"is {_quoted(value)}", remedy)
         return value
 
     def problem(self, name: str, what: str, remedy: str) -> None:
@@ -132,11 +147,12 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         github_api_url=reader.url("GITHUB_API_URL", "https://api.github.com"),
         database=_database(reader),
         model=_model(reader, required=True),
-        max_concurrent_reviews=int(reader.number("MAX_CONCURRENT_REVIEWS", 8, at_least=1)),
+        max_concurrent_reviews=reader.whole_number("MAX_CONCURRENT_REVIEWS", 8, at_least=1),
         max_concurrent_model_calls=_model_calls(reader),
         mentions=_mentions(reader),
         allowed_owners=reader.words("ALLOWED_OWNERS"),
         prompts_dir=_prompts_dir(reader),
+        keep_days=reader.number("KEEP_DAYS", 90, at_least=4),
         log_level=_log_level(reader),
     )
     reader.stop_if_wrong()
@@ -190,24 +206,25 @@ def parse_private_key(text: str) -> str:
 
 
 def _as_pem(text: str) -> str:
-    bare = text.strip().strip("\"'").replace("\\n", "\n").replace("\r", "").strip()
-    if bare.startswith("-----"):
-        return _rewrap(bare) + "\n"
+    bare = text.replace("\\r", "").replace("\\n", "\n").replace("\r", "\n")
+    bare = bare.strip(" \t\n\"'\ufeff")
+    if "-----" in bare:
+        return _rewrap(bare)
     try:
         decoded = base64.b64decode("".join(bare.split()), validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError):
         return bare
-    return decoded.replace("\r", "").strip() + "\n"
+    return _rewrap(decoded) if "-----" in decoded else bare
 
 
 def _rewrap(pem: str) -> str:
-    """Put line ends back into a PEM whose lines were joined by blanks."""
-    found = re.fullmatch(r"(-----BEGIN [A-Z ]+-----)(.*?)(-----END [A-Z ]+-----)", pem, re.DOTALL)
-    if found is None or "\n" in found[2].strip():
+    """Put each line of a PEM back on a line of its own, whatever became of their ends."""
+    found = re.search(r"(-----BEGIN [A-Z ]+-----)(.*?)(-----END [A-Z ]+-----)", pem, re.DOTALL)
+    if found is None or ":" in found[2]:  # RFC 1421 headers, as in old encrypted keys
         return pem
     body = "".join(found[2].split())
     lines = [body[i : i + 64] for i in range(0, len(body), 64)]
-    return "\n".join((found[1], *lines, found[3]))
+    return "\n".join((found[1], *lines, found[3], ""))
 
 
 def _key_remedy(pem: str) -> str:
@@ -223,7 +240,9 @@ def _key_remedy(pem: str) -> str:
 def _app_id(reader: _Reader) -> int:
     value = reader.required("APP_ID", "copy the App ID from the App's settings page")
     if value and not re.fullmatch(r"[1-9][0-9]{0,17}", value, re.ASCII):
-        reader.problem("APP_ID", f"is {value!r}", "it is the number on the App's settings page")
+        reader.problem(
+            "APP_ID", f"is {_quoted(value)}", "it is the number on the App's settings page"
+        )
         return 0
     return int(value or 0)
 
@@ -238,8 +257,8 @@ def _private_key(reader: _Reader) -> Secret:
             )
             return Secret("")
         try:
-            text = Path(path).expanduser().read_text("ascii")
-        except (OSError, UnicodeDecodeError) as exc:
+            text = Path(path).expanduser().read_text("utf-8")
+        except (OSError, RuntimeError, UnicodeDecodeError) as exc:  # RuntimeError: no such ~user
             reader.problem(name, f"cannot be read ({type(exc).__name__})", "check path and rights")
             return Secret("")
     try:
@@ -250,8 +269,13 @@ def _private_key(reader: _Reader) -> Secret:
 
 
 def _webhook_secrets(reader: _Reader) -> tuple[Secret, ...]:
-    reader.required("WEBHOOK_SECRET", "set the same secret here and in the App's settings")
-    return tuple(Secret(word) for word in reader.words("WEBHOOK_SECRET"))
+    text = reader.required("WEBHOOK_SECRET", "set the same secret here and in the App's settings")
+    words = [word.strip() for word in text.split(",")]
+    if text and not all(words):
+        reader.problem("WEBHOOK_SECRET", "holds an empty secret", "take the extra comma out")
+    elif len(words) != len(set(words)):
+        reader.problem("WEBHOOK_SECRET", "holds a secret twice", "name each one once")
+    return tuple(Secret(word) for word in words if word)
 
 
 def _database(reader: _Reader) -> Path:
@@ -268,7 +292,7 @@ def _model(reader: _Reader, *, required: bool) -> ModelSettings | None:
     api = reader.text("MODEL_API", ModelApi.AUTO).lower()
     if api not in set(ModelApi):
         known = ", ".join(ModelApi)
-        reader.problem("MODEL_API", f"is {api!r}", f"this release knows {known}")
+        reader.problem("MODEL_API", f"is {_quoted(api)}", f"this release knows {known}")
         return None
     if api == ModelApi.STATIC:
         return None
@@ -291,28 +315,30 @@ def _model(reader: _Reader, *, required: bool) -> ModelSettings | None:
 
 
 def _model_calls(reader: _Reader) -> int:
-    return int(reader.number("MAX_CONCURRENT_MODEL_CALLS", 16, at_least=1))
+    return reader.whole_number("MAX_CONCURRENT_MODEL_CALLS", 16, at_least=1)
 
 
 def _mentions(reader: _Reader) -> tuple[str, ...]:
     mentions = reader.words("BOT_MENTION", "@codex")
     for mention in mentions:
         if not re.fullmatch(r"[@/]?[A-Za-z0-9][A-Za-z0-9-]{0,99}", mention, re.ASCII):
-            reader.problem("BOT_MENTION", f"holds {mention!r}", "give words such as @codex")
+            reader.problem("BOT_MENTION", f"holds {_quoted(mention)}", "give words such as @codex")
     return mentions
 
 
 def _prompts_dir(reader: _Reader) -> Path | None:
     value = reader.text("PROMPTS_DIR")
     if value and not Path(value).is_dir():
-        reader.problem("PROMPTS_DIR", f"is {value!r}", "name a folder that exists")
+        reader.problem("PROMPTS_DIR", f"is {_quoted(value)}", "name a folder that exists")
     return Path(value) if value else None
 
 
 def _log_level(reader: _Reader) -> str:
     value = reader.text("LOG_LEVEL", "info").lower()
     if value not in LOG_LEVELS:
-        reader.problem("LOG_LEVEL", f"is {value!r}", f"choose one of {', '.join(LOG_LEVELS)}")
+        reader.problem(
+            "LOG_LEVEL", f"is {_quoted(value)}", f"choose one of {', '.join(LOG_LEVELS)}"
+        )
         return "info"
     return value
 
@@ -323,4 +349,9 @@ def _is_http_url(text: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _quoted(value: str) -> str:
+    """Show a wrong value; people paste secrets into the wrong place."""
+    return repr(cut(mask(value), MAX_QUOTED))

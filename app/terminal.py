@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import Unusable
@@ -73,24 +73,20 @@ class DiffChanges:
         return _added_text(file) if file and file.old_path is None else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class GitChanges:
-    """The working tree of `folder` against its merge base with `base`."""
+    """The working tree around `folder` against its merge base with `base`."""
 
     folder: Path
     base: str
     config: Config
+    _top: Path = field(init=False, repr=False)
 
     async def open(self, target: Target) -> Change:
-        """Ask git for the change. Raises Unusable where git cannot tell."""
-        raw, base, top = await asyncio.gather(
-            self._git(*GIT_DIFF, self.base, "--"),
-            self._git(*GIT, "merge-base", "--end-of-options", self.base, "HEAD"),
-            self._git(*GIT, "rev-parse", "--show-toplevel"),
-        )
-        untracked = await self._git(
-            *GIT, "-C", _line(top), "ls-files", "--others", "--exclude-standard", "-z"
-        )
+        """Ask git for the change. Raises Unusable with git's words where git cannot tell."""
+        self._top = Path(_line(await self._git(*GIT, "rev-parse", "--show-toplevel")))
+        raw = await self._git(*GIT_DIFF, self.base, "--")
+        base = await self._git(*GIT, "merge-base", "--end-of-options", self.base, "HEAD")
         return Change(
             pull=None,
             title="",
@@ -99,23 +95,29 @@ class GitChanges:
             base_sha=Sha(_line(base)),
             diff=await asyncio.to_thread(parse_diff, raw),
             config=self.config,
-            not_in_diff=tuple(
-                NotInDiff(
-                    path=os.fsdecode(name), reason="untracked: git add it to have it reviewed"
-                )
-                for name in untracked.split(b"\0")
-                if name
-            ),
+            not_in_diff=await self._untracked(),
         )
 
     async def confirm(self, change: Change) -> None:
         """Nobody else moves this head."""
 
     async def read(self, change: Change, path: str) -> bytes | None:
-        top = _line(await self._git(*GIT, "rev-parse", "--show-toplevel"))
-        return await asyncio.to_thread(_read_regular, Path(top), path)
+        return await asyncio.to_thread(_read_regular, self._top, path)
+
+    async def _untracked(self) -> tuple[NotInDiff, ...]:
+        where = ("-C", str(self._top))
+        names = await self._git(*GIT, *where, "ls-files", "--others", "--exclude-standard", "-z")
+        return tuple(
+            NotInDiff(
+                path=name.decode("utf-8", "surrogateescape"),
+                reason="untracked: git add it to have it reviewed",
+            )
+            for name in names.split(b"\0")
+            if name
+        )
 
     async def _git(self, *argv: str) -> bytes:
+        """Run git as the user would: what GIT_DIR and the like say is meant."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -125,11 +127,12 @@ class GitChanges:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-        except OSError as exc:
-            raise Unusable(f"git cannot be started in {self.folder}: {exc.strerror}") from exc
+        except (OSError, ValueError) as exc:  # ValueError: a NUL in the revision
+            raise Unusable(f"git cannot be started in {self.folder}: {exc}") from exc
         stdout, stderr = await process.communicate()
         if process.returncode:
-            raise Unusable(f"git says: {stderr.decode(errors='replace').strip()}")
+            told = stderr.decode(errors="replace").strip()
+            raise Unusable(f"git says: {told or f'exit status {process.returncode}'}")
         return stdout
 
 
@@ -157,6 +160,9 @@ class NoPublisher:
 class NoMemory:
     """The terminal starts anew each time."""
 
+    async def settle_budget(self, run_id: RunId, tokens: int) -> int:
+        return tokens
+
     async def recall(self, target: Target, run_id: RunId) -> History:
         return History()
 
@@ -177,7 +183,7 @@ def _added_text(file: FileDiff) -> bytes:
 
 def _read_regular(top: Path, path: str) -> bytes | None:
     """Read a regular file below `top`; never through a link that leads out of it."""
-    place = top / os.fsencode(path).decode("utf-8", "surrogateescape")
+    place = top / os.fsdecode(path.encode("utf-8", "surrogateescape"))
     try:
         if not place.resolve().is_relative_to(top.resolve()):
             return None

@@ -4,9 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from app.review.answer import Usage
 from app.review.config import Config
-from app.review.coverage import Coverage, LeftOut, Reason, Settled, SettledRow, Shown
+from app.review.coverage import Coverage, Settled, SettledRow, Shown
 from app.review.diff import Diff, Side, parse_diff
-from app.review.findings import Candidate, Dropped, Finding, Fingerprint, Location
+from app.review.findings import (
+    NOT_CHECKED,
+    Candidate,
+    Dropped,
+    Finding,
+    Fingerprint,
+    Location,
+)
 from app.review.findings import fingerprint as fingerprint_of
 from app.review.focus import Area
 from app.review.priority import Priority
@@ -152,6 +159,7 @@ def make_finding(
     sources: tuple[str, ...] = ("model",),
     rule: str | None = None,
     suggestion: str | None = None,
+    suggestion_refused: str | None = NOT_CHECKED,
     summary_reason: str | None = None,
 ) -> Finding:
     location = location or make_location()
@@ -170,6 +178,7 @@ def make_finding(
         sources=sources,
         rule=rule,
         suggestion=suggestion,
+        suggestion_refused=suggestion_refused,
         summary_reason=summary_reason,
     )
 
@@ -193,10 +202,6 @@ def make_coverage(*states: Settled | Mapping[Area, Settled]) -> Coverage:
             )
         )
     return Coverage(rows=tuple(rows), rules_hash="rules")
-
-
-def left_out(reason: Reason) -> LeftOut:
-    return LeftOut(reason)
 
 
 def make_outcome(

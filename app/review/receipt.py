@@ -19,7 +19,7 @@ from app.review.pull import Change, NotInDiff, RunId
 
 VERSION = 1
 NEVER = "never"
-MAX_SHORT_REASON = 300
+MAX_SHORT = 200
 MIN_LIMIT = 4_000
 """Characters that suffice for the ids, state and reason of any receipt."""
 
@@ -63,6 +63,7 @@ class ReceiptFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     sources: tuple[str, ...] = ()
     rule: str | None = None
     suggestion: str | None = None
+    suggestion_refused: str | None = None
     summary_reason: str | None = None
 
 
@@ -117,6 +118,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notices: tuple[ReceiptNotice, ...] = ()
     dropped: tuple[ReceiptDropped, ...] = ()
     usage: ReceiptUsage = ReceiptUsage()
+    unposted: str = ""
     truncated: bool = False
 
 
@@ -147,7 +149,7 @@ def conclude(outcome: Outcome) -> Receipt:
         conclusion=_conclusion(state, outcome.findings, config.fail_on, config.fail_on_error),
         fail_on=config.fail_on or NEVER,
         reason=reason,
-        findings=tuple(_finding(f) for f in outcome.findings),
+        findings=tuple(_finding(f) for f in sorted(outcome.findings, key=_urgency)),
         coverage=tuple(_coverage(row) for row in outcome.coverage.rows),
         notices=tuple(
             _notice(notice) for notice in (*outcome.notices, *_cut_lines(outcome.coverage))
@@ -177,6 +179,21 @@ def broken_off(
         fail_on=NEVER,
         reason=_publishable(reason),
     )
+
+
+def is_verdict(receipt: Receipt) -> bool:
+    """Say whether a run came to a verdict about its head; one that was broken off did not."""
+    return receipt.base_sha is not None
+
+
+def unposted(receipt: Receipt, reason: str) -> Receipt:
+    """Note that the review could not be posted: no finding has an inline comment then."""
+    told = _publishable(reason)
+    findings = tuple(
+        msgspec.structs.replace(f, summary_reason=f.summary_reason or told)
+        for f in receipt.findings
+    )
+    return msgspec.structs.replace(receipt, findings=findings, unposted=told)
 
 
 def is_blocked(receipt: Receipt, fail_on: Priority | None) -> bool:
@@ -273,6 +290,10 @@ def _conclusion(
     return Conclusion.FAILURE if is_error and fail_on_error else Conclusion.NEUTRAL
 
 
+def _urgency(finding: Finding) -> Priority:
+    return finding.priority
+
+
 def _finding(finding: Finding) -> ReceiptFinding:
     place = finding.location
     return ReceiptFinding(
@@ -291,6 +312,7 @@ def _finding(finding: Finding) -> ReceiptFinding:
         sources=tuple(_publishable(source) for source in finding.sources),
         rule=None if finding.rule is None else _publishable(finding.rule),
         suggestion=None if finding.suggestion is None else _publishable(finding.suggestion),
+        suggestion_refused=None if finding.suggestion is None else finding.suggestion_refused,
         summary_reason=finding.summary_reason,
     )
 
@@ -360,13 +382,16 @@ def _ever_shorter(receipt: Receipt) -> Iterator[Receipt]:
     yield receipt
     receipt = replace(receipt, coverage=())
     yield receipt
-    receipt = replace(receipt, notices=(), reason=receipt.reason[:MAX_SHORT_REASON])
+    usage = replace(receipt.usage, model=receipt.usage.model and receipt.usage.model[:MAX_SHORT])
+    receipt = replace(receipt, notices=(), reason=receipt.reason[:MAX_SHORT], usage=usage)
     yield receipt
     yield replace(receipt, findings=tuple(_shortened(finding) for finding in receipt.findings))
 
 
 def _shortened(finding: ReceiptFinding) -> ReceiptFinding:
-    return msgspec.structs.replace(finding, body="", trigger="", evidence="", suggestion=None)
+    return msgspec.structs.replace(
+        finding, body="", trigger="", evidence="", suggestion=None, suggestion_refused=None
+    )
 
 
 def _with_as_many_findings_as_fit(receipt: Receipt, limit: int) -> Receipt:

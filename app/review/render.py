@@ -7,14 +7,23 @@ limit of its own: a whole body is never cut, so no code block stays open and no 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from app.review.findings import Finding, Location
 from app.review.focus import Area
 from app.review.marker import finding_marker, review_marker
-from app.review.masking import visible
+from app.review.masking import hides_something, visible
 from app.review.priority import Priority
 from app.review.receipt import Receipt, ReceiptFinding, ReceiptUsage, State, encode_receipt
-from app.review.text import code_span, fenced, plain_line, safe_line, safe_prose
+from app.review.suggestion import Refusal
+from app.review.text import (
+    code_span,
+    fenced,
+    plain_line,
+    safe_line,
+    safe_prose,
+    suggestion_block,
+)
 
 MAX_CHECK_TEXT = 65_000
 """GitHub takes 65,535 characters in a check run's text; a little room is left."""
@@ -66,7 +75,7 @@ def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
     body = _paragraphs(
         f"**{safe_line(render_title(receipt))}**",
         _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
-        _aside(f for f in receipt.findings if f.fingerprint in aside),
+        _aside([f for f in receipt.findings if f.fingerprint in aside]),
         _not_reviewed(receipt),
         _footer(receipt),
         review_marker(receipt.run_id, receipt.head_sha or ""),
@@ -79,7 +88,11 @@ def render_check(receipt: Receipt) -> CheckOutput:
     return CheckOutput(
         title=plain_line(render_title(receipt), MAX_CHECK_TITLE),
         summary=_paragraphs(
-            _all_findings(receipt), _not_reviewed(receipt), _coverage(receipt), _footer(receipt)
+            _unposted(receipt),
+            _all_findings(receipt),
+            _not_reviewed(receipt),
+            _coverage(receipt),
+            _footer(receipt),
         ),
         text=encode_receipt(receipt, MAX_CHECK_TEXT),
     )
@@ -124,7 +137,7 @@ def render_refusal(login: str, needed: str, has: str) -> str:
     """Tell a person once that they may not command."""
     return (
         f"Only people with {needed} access may start a review here; "
-        f"{code_span(login)} has {has} access, as GitHub tells it."
+        f"{code_span(login)} has {'no' if has == 'none' else has} access, as GitHub tells it."
     )
 
 
@@ -159,13 +172,29 @@ def render_unknown(mention: str, text: str, did_you_mean: str | None) -> str:
 def _comment(finding: Finding, receipt: Receipt) -> str:
     is_told = finding.trigger in finding.body
     return _paragraphs(
-        f"**{finding.priority} · {finding.area}: {safe_line(finding.title, MAX_TITLE)}**",
+        f"**{finding.priority} · {finding.area}{_after_colon(finding.title)}**",
         safe_prose(finding.body),
         "" if is_told else f"When: {safe_line(finding.trigger, MAX_TRIGGER)}",
         fenced(finding.evidence),
+        _suggestion(finding),
         f"<sub>found by {_sources(finding.sources, finding.rule)}</sub>",
         finding_marker(receipt.run_id, finding.fingerprint, receipt.head_sha or ""),
     )
+
+
+def _suggestion(finding: Finding) -> str:
+    code = finding.suggestion
+    if code is None or finding.suggestion_refused == Refusal.NO_CHANGE:
+        return ""
+    if finding.suggestion_refused is None:
+        return suggestion_block(code)
+    shown = "" if hides_something(code) else fenced(code)
+    return f"Proposed:\n\n{shown}" if shown else ""
+
+
+def _after_colon(text: str) -> str:
+    shown = safe_line(text, MAX_TITLE)
+    return f": {shown}" if shown else ""
 
 
 def _paragraphs(*parts: str) -> str:
@@ -186,19 +215,19 @@ def _counts(*, n_inline: int, n_earlier: int) -> str:
     return " ".join(said)
 
 
-def _aside(findings: Iterable[ReceiptFinding]) -> str:
+def _aside(findings: list[ReceiptFinding]) -> str:
     """Tell the findings that have no comment of their own."""
-    rows = [
+    rows = (
         f"{_headline(f)}: {safe_line(f.body, MAX_ASIDE)} "
         f"({safe_line(f.summary_reason or '', MAX_NAME)})"
         for f in findings
-    ]
-    return _rows(rows, MAX_FINDINGS_TEXT, "in the check run")
+    )
+    return _rows(rows, len(findings), MAX_FINDINGS_TEXT, "in the check run")
 
 
 def _all_findings(receipt: Receipt) -> str:
-    rows = [_headline(f) for f in receipt.findings]
-    return _rows(rows, MAX_FINDINGS_TEXT, "in the receipt below")
+    rows = (_headline(f) for f in receipt.findings)
+    return _rows(rows, len(receipt.findings), MAX_FINDINGS_TEXT, "in the receipt below")
 
 
 def _headline(finding: ReceiptFinding) -> str:
@@ -207,27 +236,28 @@ def _headline(finding: ReceiptFinding) -> str:
     return f"- **{finding.priority} · {safe_line(finding.area)}** {place} {title}"
 
 
-def _rows(rows: list[str], room: int, where_else: str) -> str:
+def _not_reviewed(receipt: Receipt) -> str:
+    """Name what was not looked at, one line a file, and why."""
+    skipped = _skipped(receipt)
+    rows = (
+        f"- {code_span(path, MAX_PATH)}: {safe_line(reasons, MAX_ASIDE)}"
+        for path, reasons in skipped.items()
+    )
+    told = _rows(rows, len(skipped), MAX_SKIPPED_TEXT, "in the check run's receipt")
+    return f"Not reviewed:\n{told}" if told else ""
+
+
+def _rows(rows: Iterable[str], n_rows: int, room: int, where_else: str) -> str:
     """List as many rows as have room, and say how many more there are and where."""
     told: list[str] = []
-    for row in rows[:MAX_ROWS]:
+    for row in islice(rows, MAX_ROWS):
         room -= len(row) + 1
         if room < 0:
             break
         told.append(row)
-    if len(told) < len(rows):
-        told.append(f"- and {len(rows) - len(told)} more, {where_else}")
+    if len(told) < n_rows:
+        told.append(f"- and {n_rows - len(told)} more, {where_else}")
     return "\n".join(told)
-
-
-def _not_reviewed(receipt: Receipt) -> str:
-    """Name what was not looked at, one line a file, and why."""
-    rows = [
-        f"- {code_span(path, MAX_PATH)}: {safe_line(reasons, MAX_ASIDE)}"
-        for path, reasons in _skipped(receipt).items()
-    ]
-    told = _rows(rows, MAX_SKIPPED_TEXT, "in the check run's receipt")
-    return f"Not reviewed:\n{told}" if told else ""
 
 
 def _skipped(receipt: Receipt) -> dict[str, str]:
@@ -260,12 +290,18 @@ def _footer(receipt: Receipt) -> str:
     return f"<sub>{usage} · run {code_span(receipt.run_id, MAX_NAME)}</sub>"
 
 
+def _unposted(receipt: Receipt) -> str:
+    if not receipt.unposted:
+        return ""
+    return f"The review stands only here, it could not be posted: {safe_line(receipt.unposted)}"
+
+
 def render_usage(usage: ReceiptUsage) -> str:
     """Say in plain text what the model cost, or that none was asked."""
     if usage.model is None:
         return "no model was asked"
     if not usage.calls:
-        return f"{usage.model}: nothing new had to be asked"
+        return f"{usage.model}: no tokens spent in this run"
     about = "about " if usage.is_estimated else ""
     cost = "cost unknown" if usage.usd is None else f"{usage.usd:.4f} USD"
     return (

@@ -29,10 +29,12 @@ _URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}://|www\.|mailto:)[^\s<>`]{1,2000}+
 _END_OF_SENTENCE = ".,;:!?)'\""
 _SPECIAL = re.compile(r"([\\*_\[\]~|`])")
 _TEX_COMMAND = re.compile(r"(\\\\)(?=[A-Za-z])")
-_REFERENCE = re.compile(r"([@#](?=[\w/-])|GH-(?=[0-9]))", re.IGNORECASE)
+_REFERENCE = re.compile(r"([@#](?=[\w/\\-])|GH-(?=[0-9]))", re.IGNORECASE)
 # A heading, underline, table or list that is none of ours, or a command to another bot.
 _LINE_START = re.compile(r"([/!#=+:-]|[0-9]++(?=[.)]))")
 _COMMAND_IN_CODE = re.compile(r"^(?:/[A-Za-z]|@\w)", re.MULTILINE)
+# Code that must stay as it is may begin with a decorator: only `@name word` could be a command.
+_COMMAND_IN_LIVE_CODE = re.compile(r"^(?:/[A-Za-z]|@[\w-]+[ \t]+\w)", re.MULTILINE)
 
 
 def safe_prose(text: str, limit: int = MAX_PROSE) -> str:
@@ -53,6 +55,18 @@ def code_span(text: str, limit: int = MAX_SPAN) -> str:
 def fenced(text: str, limit: int = MAX_CODE) -> str:
     """Return text as a code block that it cannot close; no line of it can command a bot."""
     return _fit(_block, _clean(text), limit)
+
+
+def is_inert_code(code: str) -> bool:
+    """Say whether code can be posted as it is: no hidden comment, no line that commands a bot."""
+    return "<!--" not in code and not _COMMAND_IN_LIVE_CODE.search(code)
+
+
+def suggestion_block(code: str) -> str:
+    """Return code, exactly, as a block that GitHub applies; it must be checked and inert."""
+    end = "" if not code or code.endswith("\n") else "\n"
+    ticks = "`" * max(3, _longest_run(code) + 1)
+    return f"{ticks}suggestion\n{code}{end}{ticks}"
 
 
 def plain_line(text: str, limit: int = MAX_LINE) -> str:

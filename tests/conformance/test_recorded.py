@@ -20,7 +20,7 @@ from app.github.comments import GitHubConversation
 from app.github.permissions import GitHubPermissions
 from app.github.publisher import GitHubPublisher, ReviewWire
 from app.github.transport import Connection, GitHub, NotFound, Refused, decode
-from app.ports import Permission, Reaction, Run
+from app.ports import KnownCheck, Permission, Reaction, Run
 from app.review.config import Config
 from app.review.diff import Diff, Side, parse_diff
 from app.review.event import CommentKind, CommentRef
@@ -251,7 +251,12 @@ async def test_the_list_of_files_gives_the_same_hunks_as_the_diff(
     too_large = Recorded(
         diff.request, {"status": 406, "headers": {}, "body": {"message": "Sorry, the diff …"}}
     )
-    replayed = replay(*sign_in(recorded), described, too_large, *of(recorded, "GET", "235/files"))
+    no_attributes = Recorded(
+        {**diff.request, "path": f"{DIFFED.partition('/pulls')[0]}/contents/.gitattributes"},
+        {"status": 404, "headers": {}, "body": {"message": "Not Found"}},
+    )
+    listed = of(recorded, "GET", "235/files")
+    replayed = replay(*sign_in(recorded), described, too_large, no_attributes, *listed)
     us = github(ByAccept(replayed), private_key, "2020-11-19T15:00:20Z")
     opened = await GitHubChanges(us).open(opened_target(described))
     assert {file.path: file.hunks for file in opened.diff.files} == {
@@ -349,11 +354,14 @@ class ByAccept(Replay):
 
 
 class NoMemory:
-    async def check_run(self, run_id: RunId) -> None:
-        return None
+    async def check_runs(self, run_id: RunId) -> tuple[KnownCheck, ...]:
+        return ()
 
-    async def keep_check_run(self, run_id: RunId, check_run_id: int, head_sha: str) -> None:
-        assert check_run_id == 1424883599
+    async def keep_check(self, check: KnownCheck) -> None:
+        assert check.id in (None, 1424883599)
+
+    async def forget_check(self, check: KnownCheck) -> None:
+        raise AssertionError("nothing was left behind")
 
 
 @pytest.fixture(scope="session")

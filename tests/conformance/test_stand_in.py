@@ -1,119 +1,26 @@
 """The stand-in's answers against GitHub's own description, recordings and webhook examples.
 
-A story touches every route that the stand-in has. Rules of the description as they really are:
-unknown keys are refused in requests, and `nullable` allows null also where `enum` does not list it.
+A story touches every route that the stand-in has.
 """
 
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-from openapi_schema_validator import OAS30Validator
 
 from app.demo import deliveries, events
-from app.demo.faults import RecordedRequest
 from app.demo.github import ROUTES, create_app
 from app.demo.records import Place, PullRequest
 from app.demo.state import State, new_app
+from tests.conformance.description import Description
 
 REPO = "/repos/acme/shop"
 LINES = "".join(f"line {number}\n" for number in range(1, 41))
-
-# Answered by the stand-in and not described in the subset.
-
-
-class Description:
-    """GitHub's OpenAPI description, made as strict about requests and as lenient about null as
-    GitHub is."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        _mend(document)
-        self.components = document["components"]
-        self.paths = document["paths"]
-
-    def operation(self, method: str, path: str) -> tuple[str, Any]:
-        for template in sorted(self.paths, key=lambda path: path.count("{")):
-            pattern = re.sub(r"\\{(path|basehead)\\}", ".+", re.escape(template))
-            pattern = re.sub(r"\\{\w+\\}", "[^/]+", pattern)
-            if re.fullmatch(pattern, path) and method.lower() in self.paths[template]:
-                return template, self.paths[template][method.lower()]
-        raise LookupError(f"{method} {path} is not described")
-
-    def knows(self, method: str, path: str) -> bool:
-        try:
-            return bool(self.operation(method, path))
-        except LookupError:
-            return False
-
-    def resolve(self, node: Any) -> Any:
-        while "$ref" in node:
-            _, _, kind, name = node["$ref"].split("/")
-            node = self.components[kind][name]
-        return node
-
-    def problems(self, request: RecordedRequest) -> Iterator[str]:
-        """What is wrong with one exchange."""
-        _, operation = self.operation(request.method, request.path)
-        if request.request_body and request.status < 300:
-            schema = operation["requestBody"]["content"]["application/json"]["schema"]
-            yield from self._check("request", _closed(self.resolve(schema)), request.json())
-        described = operation["responses"].get(str(request.status))
-        if described is None:
-            if request.status not in (401, 403, 422):
-                yield f"status {request.status} is not described"
-            return
-        content = self.resolve(described).get("content", {}).get("application/json")
-        if content is None or "diff" in request.accept or "raw" in request.accept:
-            return
-        yield from self._check("answer", content["schema"], request.answer())
-
-    def _check(self, what: str, schema: Any, value: object) -> Iterator[str]:
-        validator = OAS30Validator({**schema, "components": self.components})
-        for error in validator.iter_errors(value):
-            where = "/".join(map(str, error.absolute_path))
-            yield f"{what} at /{where}: {error.message[:300]}"
-
-
-def _mend(node: Any) -> None:
-    """Let null be where it is allowed, and undo slips of the description."""
-    if isinstance(node, list):
-        for value in node:
-            _mend(value)
-    if not isinstance(node, dict):
-        return
-    # A directory is an array: the validator looks for the discriminator in it and fails.
-    node.pop("discriminator", None)
-    if node.get("nullable") and "enum" in node and None not in node["enum"]:
-        node["enum"] = [*node["enum"], None]
-    # An account is said to be a user and an enterprise at once.
-    if {"Simple User", "Enterprise"} == {part.get("title") for part in node.get("allOf", ())}:
-        node["anyOf"] = node.pop("allOf")
-    for union in ("oneOf", "anyOf"):
-        if node.get("nullable") and union in node:
-            node[union].append({"nullable": True, "enum": [None]})
-    for value in node.values():
-        _mend(value)
-
-
-def _closed(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {key: _closed(value) for key, value in schema.items()}
-    if "properties" in closed and not {"anyOf", "oneOf", "allOf"} & closed.keys():
-        closed.setdefault("additionalProperties", False)
-    return closed
-
-
-@pytest.fixture(scope="module")
-def description(shared: Path) -> Description:
-    return Description(json.loads((shared / "github-openapi-subset.json").read_text("utf-8")))
 
 
 @pytest.fixture

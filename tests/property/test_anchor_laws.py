@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.review.anchor import anchor, is_commentable
@@ -103,6 +103,7 @@ heads = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(diffs, st.lists(claims, max_size=12), shown_texts, heads)
 @example(render([("x", [(0, [("-", "a"), (" ", "b"), ("-", "a")])])]), [], {}, {})
 def test_every_inline_comment_is_legal(
@@ -136,6 +137,7 @@ def is_legal(where: Location, legal: set[tuple[str, Side, int, int]]) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(diffs)
 def test_a_line_is_commentable_exactly_if_the_raw_text_says_so(raw: bytes) -> None:
     legal = legal_lines(raw)
@@ -147,6 +149,7 @@ def test_a_line_is_commentable_exactly_if_the_raw_text_says_so(raw: bytes) -> No
                     assert is_commentable(file, side, start, line) == is_legal(where, legal)
 
 
+@settings(deadline=None)
 @given(diffs, st.data())
 def test_the_text_of_a_line_is_proof_on_that_line(raw: bytes, data: st.DataObject) -> None:
     diff = parse_diff(raw)

@@ -3,7 +3,7 @@
 import difflib
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.review.diff import FileDiff, Line, parse_diff, parse_patch
@@ -106,6 +106,7 @@ def text(line: bytes) -> str:
     return line.decode("utf-8", "surrogateescape")
 
 
+@settings(deadline=None)
 @given(edits, st.integers(0, 3), names, st.booleans())
 def test_every_line_has_the_number_and_text_that_it_has_in_its_file(
     edit: tuple[list[bytes], list[bytes]], context: int, name: bytes, ends: bool
@@ -143,6 +144,7 @@ def rebuilt(file: FileDiff, old: list[bytes]) -> list[str]:
     return out + [text(line) for line in old[at - 1 :]]
 
 
+@settings(deadline=None)
 @given(edits, st.integers(0, 3))
 def test_a_patch_without_header_has_the_same_hunks(
     edit: tuple[list[bytes], list[bytes]], context: int
@@ -153,6 +155,7 @@ def test_a_patch_without_header_has_the_same_hunks(
     assert file.hunks == parse_diff(file_of(b"x", hunks)).files[0].hunks
 
 
+@settings(deadline=None)
 @given(names, names)
 def test_both_names_of_a_rename_come_back(old: bytes, new: bytes) -> None:
     diff = parse_diff(
@@ -181,6 +184,7 @@ diffs = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(diffs, st.data())
 def test_a_cut_diff_keeps_its_whole_files(files: list[bytes], data: st.DataObject) -> None:
     raw = b"".join(files)
@@ -189,6 +193,7 @@ def test_a_cut_diff_keeps_its_whole_files(files: list[bytes], data: st.DataObjec
     assert parse_diff(raw[:at]).files[: len(whole)] == whole
 
 
+@settings(deadline=None)
 @given(diffs, st.data())
 def test_a_diff_with_a_line_put_elsewhere_keeps_the_whole_files_before(
     files: list[bytes], data: st.DataObject
@@ -210,6 +215,7 @@ def whole_before(files: list[bytes], at: int) -> tuple[FileDiff, ...]:
     return tuple(parse_diff(file).files[0] for file in whole)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.lists(st.one_of(lines, names)).map(b"\n".join)))
 def test_no_bytes_raise(raw: bytes) -> None:
     for opening in (b"", b"diff --git a/x b/x\n", b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n"):

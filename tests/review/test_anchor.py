@@ -493,7 +493,7 @@ def test_five_thousand_mad_findings_are_settled_in_seconds() -> None:
         for n in range(2500)
         for line in (10**12, -n)
     ]
-    before = time.perf_counter()
+    before = time.process_time()
     gate = anchor(claims, diff, {})
-    assert time.perf_counter() - before < 10  # about 1 s on a small machine
+    assert time.process_time() - before < 10  # about 1 s on a small machine
     assert len(gate.kept) == len(claims)

@@ -250,7 +250,7 @@ def test_tests_stay_with_what_they_test() -> None:
         added("tests/app/test_a.py", *body("ta")),
         added("web/b.test.ts", *body("tb")),
         added("web/b.ts", *body("wb")),
-        budget_tokens=200,
+        budget_tokens=260,
     )
     assert paths_of(chunks) == [
         ["app/a.py", "tests/app/test_a.py"],

@@ -1,0 +1,56 @@
+"""What was said on this pull request is not said again, as long as its code stands there."""
+
+from dataclasses import replace
+
+from app.review.findings import Finding
+from app.review.history import History, News, unseen
+from tests.builders import make_diff, make_finding, make_location
+
+LOOP = "for i in range(n - 1):"
+OLD = make_finding(evidence=LOOP, location=make_location(line=1))
+OTHER = make_finding(
+    title="Sum is not reset", evidence="total += i", location=make_location(line=2)
+)
+TEXT = f"{LOOP}\n    total += i\n"
+
+
+def news(text: str, *findings: Finding, said: tuple[Finding, ...] = (OLD,)) -> News:
+    return unseen(findings, History(open=said), make_diff({"app.py": text}), {})
+
+
+def test_on_a_first_run_everything_is_news() -> None:
+    assert news(TEXT, OLD, OTHER, said=()) == News(new=(OLD, OTHER), still_open=())
+
+
+def test_a_finding_is_not_said_again_and_stays_open() -> None:
+    assert news(TEXT, OLD, OTHER) == News(new=(OTHER,), still_open=(OLD,))
+
+
+def test_it_stays_open_although_this_run_did_not_find_it() -> None:
+    assert news(TEXT) == News(new=(), still_open=(OLD,))
+
+
+def test_it_stays_open_where_its_code_has_moved_to() -> None:
+    moved = replace(OLD, location=make_location(line=4))
+    assert news(f"a = 1\nb = 2\nc = 3\n{TEXT}", moved) == News(new=(), still_open=(moved,))
+
+
+def test_other_words_for_the_same_place_are_no_news() -> None:
+    again = replace(OLD, title="Loop ends much too early", body="Told anew.")
+    assert news(TEXT, again).new == ()
+
+
+def test_it_is_open_no_more_when_its_code_is_gone() -> None:
+    assert news("for i in range(n):\n") == News(new=(), still_open=())
+
+
+def test_it_is_open_no_more_when_its_file_is_gone() -> None:
+    diff = make_diff({"other.py": TEXT})
+    assert unseen((), History(open=(OLD,)), diff, {}) == News(new=(), still_open=())
+
+
+def test_nothing_but_its_place_changes_while_it_is_open() -> None:
+    told = replace(
+        OLD, rule="S1", sources=("model", "ruff"), summary_reason="why", suggestion="fix()"
+    )
+    assert news(TEXT, said=(told,)).still_open == (told,)

@@ -1,0 +1,381 @@
+"""The verdict: states, conclusions, and a receipt that is valid JSON whatever it tells."""
+
+import json
+
+import pytest
+
+from app.review.answer import Usage
+from app.review.config import Config
+from app.review.coverage import Covered, LeftOut, NotConcerned, Reason, Settled, Shown, Withheld
+from app.review.findings import NOT_CHECKED, Finding
+from app.review.masking import MASK
+from app.review.priority import Priority
+from app.review.pull import NotInDiff
+from app.review.receipt import (
+    MIN_LIMIT,
+    NEVER,
+    VERSION,
+    Conclusion,
+    ReceiptCoverage,
+    ReceiptNotice,
+    State,
+    broken_off,
+    conclude,
+    decode_receipt,
+    encode_receipt,
+    findings_of,
+    is_blocked,
+)
+from tests.builders import (
+    BASE,
+    HEAD,
+    RUN,
+    make_change,
+    make_coverage,
+    make_dropped,
+    make_finding,
+    make_location,
+    make_outcome,
+    make_receipt,
+    make_receipt_finding,
+)
+
+SHOWN = Shown((0,))
+NO_ANSWER = LeftOut(Reason.MODEL_UNAVAILABLE)
+NO_MODEL = LeftOut(Reason.NO_MODEL)
+NO_CREDIT = LeftOut(Reason.OUT_OF_CREDIT)
+NOT_ASKED = LeftOut(Reason.NOT_ASKED)
+LOCK_FILE = LeftOut(Reason.LOCK_FILE)
+MODEL = "gpt-x"
+TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"
+
+
+def verdict(
+    *states: Settled,
+    priorities: tuple[Priority, ...] = (),
+    model: str | None = MODEL,
+    fail_on: Priority | None = Priority.P1,
+    fail_on_error: bool = False,
+) -> tuple[State, Conclusion]:
+    config = Config(fail_on=fail_on, fail_on_error=fail_on_error)
+    receipt = conclude(
+        make_outcome(
+            change=make_change(config=config),
+            coverage=make_coverage(*states),
+            findings=tuple(
+                make_finding(priority=priority, fingerprint=f"f{number}")
+                for number, priority in enumerate(priorities)
+            ),
+            model=model,
+        )
+    )
+    return receipt.state, receipt.conclusion
+
+
+@pytest.mark.parametrize(
+    ("states", "model", "state"),
+    [
+        ((SHOWN,), MODEL, State.CLEAN),
+        ((SHOWN, Covered(), NotConcerned(), LOCK_FILE, Withheld(".env*")), MODEL, State.CLEAN),
+        ((Covered(),), MODEL, State.CLEAN),
+        ((SHOWN, NO_ANSWER), MODEL, State.PARTIAL),
+        ((SHOWN, NOT_ASKED), MODEL, State.PARTIAL),
+        ((SHOWN, LeftOut(Reason.OVER_LIMIT)), MODEL, State.PARTIAL),
+        ((SHOWN, NO_CREDIT), MODEL, State.PARTIAL),
+        ((SHOWN, LeftOut(Reason.DAMAGED, "cut")), MODEL, State.PARTIAL),
+        ((NO_MODEL, LOCK_FILE), None, State.CHECKED),
+        ((LeftOut(Reason.DAMAGED),), None, State.CHECKED),
+        ((LOCK_FILE, NotConcerned()), MODEL, State.SKIPPED),
+        ((LOCK_FILE,), None, State.SKIPPED),
+        ((Withheld(".env*"),), MODEL, State.SKIPPED),
+        ((NOT_ASKED, NotConcerned()), MODEL, State.SKIPPED),
+        ((NO_CREDIT, NO_ANSWER), MODEL, State.OUT_OF_CREDIT),
+        ((NO_ANSWER, LOCK_FILE), MODEL, State.FAILED),
+        ((LeftOut(Reason.DAMAGED),), MODEL, State.FAILED),
+    ],
+)
+def test_the_state_tells_what_was_reviewed(
+    states: tuple[Settled, ...], model: str | None, state: State
+) -> None:
+    assert verdict(*states, model=model)[0] is state
+
+
+@pytest.mark.parametrize(
+    ("states", "model", "state"),
+    [
+        ((SHOWN,), MODEL, State.FINDINGS),
+        ((SHOWN, NO_ANSWER), MODEL, State.PARTIAL),
+        ((NO_MODEL,), None, State.CHECKED),
+        ((LOCK_FILE,), MODEL, State.CHECKED),
+        ((Withheld(".env*"),), None, State.CHECKED),
+        ((NO_ANSWER,), MODEL, State.FAILED),
+        ((NO_CREDIT,), MODEL, State.OUT_OF_CREDIT),
+    ],
+)
+def test_findings_decide_the_conclusion_in_every_state(
+    states: tuple[Settled, ...], model: str | None, state: State
+) -> None:
+    p1, p2 = (Priority.P1,), (Priority.P2,)
+    assert verdict(*states, model=model, priorities=p1) == (state, Conclusion.FAILURE)
+    assert verdict(*states, model=model, priorities=p2) == (state, Conclusion.NEUTRAL)
+    assert verdict(*states, model=model, priorities=p1, fail_on=None) == (
+        state,
+        Conclusion.NEUTRAL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("states", "model", "without", "with_fail_on_error"),
+    [
+        ((SHOWN,), MODEL, Conclusion.SUCCESS, Conclusion.SUCCESS),
+        ((SHOWN, NO_ANSWER), MODEL, Conclusion.NEUTRAL, Conclusion.FAILURE),
+        ((NO_ANSWER,), MODEL, Conclusion.NEUTRAL, Conclusion.FAILURE),
+        ((NO_CREDIT,), MODEL, Conclusion.NEUTRAL, Conclusion.FAILURE),
+        ((NO_MODEL,), None, Conclusion.NEUTRAL, Conclusion.NEUTRAL),
+        ((LOCK_FILE,), MODEL, Conclusion.NEUTRAL, Conclusion.NEUTRAL),
+    ],
+)
+def test_an_error_blocks_only_where_it_was_asked_to(
+    states: tuple[Settled, ...],
+    model: str | None,
+    without: Conclusion,
+    with_fail_on_error: Conclusion,
+) -> None:
+    assert verdict(*states, model=model)[1] is without
+    assert verdict(*states, model=model, fail_on_error=True)[1] is with_fail_on_error
+
+
+@pytest.mark.parametrize(
+    ("state", "without", "with_fail_on_error"),
+    [
+        (State.FAILED, Conclusion.NEUTRAL, Conclusion.FAILURE),
+        (State.OUT_OF_CREDIT, Conclusion.NEUTRAL, Conclusion.FAILURE),
+        (State.SKIPPED, Conclusion.NEUTRAL, Conclusion.NEUTRAL),
+        (State.CANCELLED, Conclusion.CANCELLED, Conclusion.CANCELLED),
+        (State.SUPERSEDED, Conclusion.CANCELLED, Conclusion.CANCELLED),
+    ],
+)
+def test_a_run_that_was_broken_off_has_a_conclusion(
+    state: State, without: Conclusion, with_fail_on_error: Conclusion
+) -> None:
+    receipt = broken_off(RUN, head_sha=HEAD, state=state, reason=f"{TOKEN} \ud800")
+    assert (receipt.state, receipt.conclusion) == (state, without)
+    assert receipt.reason == "ghp_" + MASK * 36 + " \ufffd"
+    strict = broken_off(RUN, head_sha=None, state=state, reason="", fail_on_error=True)
+    assert strict.conclusion is with_fail_on_error
+
+
+def test_only_clean_is_green() -> None:
+    green = set()
+    for states in ((SHOWN,), (SHOWN, NO_ANSWER), (NO_MODEL,), (LOCK_FILE,), (NO_ANSWER,)):
+        for model in (MODEL, None):
+            for priorities in ((), (Priority.P3,)):
+                state, conclusion = verdict(*states, model=model, priorities=priorities)
+                if conclusion is Conclusion.SUCCESS:
+                    green.add(state)
+    assert green == {State.CLEAN}
+
+
+def test_a_receipt_tells_everything_about_the_run() -> None:
+    receipt = conclude(
+        make_outcome(
+            coverage=make_coverage(SHOWN, NO_ANSWER, NO_CREDIT),
+            findings=(make_finding(rule="S1", suggestion="y", summary_reason="why"),),
+            dropped=(make_dropped(),),
+            notices=(NotInDiff(path="n.py", reason="not analysed"),),
+            usage=Usage(calls=2, input_tokens=10, output_tokens=3, is_estimated=True),
+        )
+    )
+    assert json.loads(encode_receipt(receipt)) == {
+        "version": VERSION,
+        "run_id": RUN,
+        "head_sha": HEAD,
+        "base_sha": BASE,
+        "state": "partial",
+        "conclusion": "neutral",
+        "fail_on": NEVER,
+        "reason": "no answer from the model, out of credit",
+        "findings": [
+            {
+                "fingerprint": make_finding().fingerprint,
+                "area": "correctness",
+                "priority": "P1",
+                "confidence": 0.9,
+                "title": "Loop ends too early",
+                "body": "The last item is skipped.",
+                "path": "app.py",
+                "side": "RIGHT",
+                "start_line": 2,
+                "line": 2,
+                "evidence": "for i in range(n - 1):",
+                "trigger": "any list",
+                "sources": ["model"],
+                "rule": "S1",
+                "suggestion": "y",
+                "suggestion_refused": NOT_CHECKED,
+                "summary_reason": "why",
+            }
+        ],
+        "coverage": [
+            {"path": "file1.py", "hunk": "@@ -0,0 +1,1 @@", "areas": {"correctness": "shown 0"}},
+            {
+                "path": "file2.py",
+                "hunk": "@@ -0,0 +1,2 @@",
+                "areas": {"correctness": "left out: no answer from the model"},
+            },
+            {
+                "path": "file3.py",
+                "hunk": "@@ -0,0 +1,3 @@",
+                "areas": {"correctness": "left out: out of credit"},
+            },
+        ],
+        "notices": [{"path": "n.py", "reason": "not analysed"}],
+        "dropped": [
+            {
+                "gate": "anchored",
+                "reason": "the quote is nowhere",
+                "title": "Not so",
+                "path": "app.py",
+                "line": 3,
+                "source": "model",
+            }
+        ],
+        "usage": {
+            "model": MODEL,
+            "calls": 2,
+            "input_tokens": 10,
+            "output_tokens": 3,
+            "is_estimated": True,
+        },
+    }
+
+
+def test_the_most_urgent_findings_stand_first_new_or_not() -> None:
+    findings = tuple(
+        make_finding(priority=priority, fingerprint=f"{number}")
+        for number, priority in enumerate((Priority.P2, Priority.P0, Priority.P2, Priority.P1))
+    )
+    told = conclude(make_outcome(findings=findings)).findings
+    assert [finding.fingerprint for finding in told] == ["1", "3", "0", "2"]
+
+
+def test_findings_come_back_from_a_receipt() -> None:
+    findings = (make_finding(rule="S1", suggestion="y", summary_reason="why"),)
+    assert findings_of(conclude(make_outcome(findings=findings))) == findings
+
+
+def everywhere(text: str) -> Finding:
+    return make_finding(
+        title=text,
+        body=text,
+        trigger=text,
+        evidence=text,
+        location=make_location(f"{text}.py"),
+        fingerprint="f1",
+        sources=("model", text),
+        rule=text,
+        suggestion=text,
+    )
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\ud83d half", TOKEN, f"\udcff {TOKEN}"])
+def test_a_receipt_is_valid_json_without_secrets(text: str) -> None:
+    receipt = conclude(
+        make_outcome(
+            findings=(everywhere(text),),
+            dropped=(make_dropped(reason=text),),
+            notices=(NotInDiff(path=text, reason=text),),
+            coverage=make_coverage(LeftOut(Reason.DAMAGED, text)),
+            model=text,
+        )
+    )
+    encoded = encode_receipt(receipt)
+    assert decode_receipt(encoded.encode("utf-8")) == receipt
+    assert TOKEN[4:] not in encoded
+
+
+LIVE = "<img src=x> <!-- x --> ![a](https://e.vil) [a](HTTP://e.vil) www.e.vil @acme/t #1 a@b.c"
+
+
+def test_a_receipt_is_inert_where_it_is_shown_as_markdown() -> None:
+    receipt = conclude(make_outcome(findings=(everywhere(LIVE),)))
+    encoded = encode_receipt(receipt)
+    for live in ("<", "](", "://", "www.", "@a", "@b", "#1"):
+        assert live not in encoded
+    assert decode_receipt(encoded) == receipt
+    assert decode_receipt(encoded).findings[0].title == LIVE
+
+
+def test_details_go_first_and_urgent_findings_last() -> None:
+    findings = tuple(
+        make_receipt_finding(fingerprint=f"f{n}", title=f"{n}", body="b" * 500) for n in range(100)
+    )
+    coverage = tuple(
+        ReceiptCoverage(path=f"{n}.py", hunk="@@", areas={"tests": "shown 0"}) for n in range(200)
+    )
+    notices = tuple(ReceiptNotice(path=f"{n}.py", reason="why") for n in range(200))
+    whole = make_receipt(*findings, coverage=coverage, notices=notices)
+    length = len(encode_receipt(whole))
+
+    def left(limit: int) -> tuple[bool, int, int, int, bool]:
+        text = encode_receipt(whole, limit)
+        assert len(text) <= limit
+        receipt = decode_receipt(text)
+        assert receipt.findings[0].fingerprint == "f0"
+        return (
+            receipt.truncated,
+            len(receipt.coverage),
+            len(receipt.notices),
+            len(receipt.findings),
+            bool(receipt.findings[0].body),
+        )
+
+    assert left(length) == (False, 200, 200, 100, True)
+    assert left(length - 1) == (True, 0, 200, 100, True)
+    assert left(length - 15_000) == (True, 0, 0, 100, True)
+    assert left(40_000) == (True, 0, 0, 100, False)
+    truncated, _, _, n_findings, _ = left(MIN_LIMIT)
+    assert truncated
+    assert n_findings > 10
+    assert len(encode_receipt(whole, MIN_LIMIT)) > MIN_LIMIT - 300
+
+
+def test_a_reason_without_end_is_cut_too() -> None:
+    receipt = broken_off(RUN, head_sha=HEAD, state=State.FAILED, reason="why " * 10_000)
+    text = encode_receipt(receipt, MIN_LIMIT)
+    assert len(text) <= MIN_LIMIT
+    assert decode_receipt(text).truncated
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "no receipt"),
+        ("[]", "no receipt"),
+        ('{"version": 1}', "no receipt"),
+        (encode_receipt(make_receipt()).replace('"version":1', '"version":2'), "version 2"),
+        (encode_receipt(make_receipt()).replace('"clean"', '"fine"'), "no receipt"),
+    ],
+)
+def test_what_is_no_receipt_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        decode_receipt(text)
+
+
+def test_what_a_later_version_adds_is_passed_over() -> None:
+    receipt = make_receipt()
+    text = encode_receipt(receipt).replace("{", '{"added_later":true,', 1)
+    assert decode_receipt(text) == receipt
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "blocked"),
+    [(Priority.P0, False), (Priority.P1, True), (Priority.P3, True), (None, False)],
+)
+def test_a_finding_at_or_above_the_threshold_blocks(
+    fail_on: Priority | None, blocked: bool
+) -> None:
+    receipt = make_receipt(
+        make_receipt_finding(priority=Priority.P1), make_receipt_finding(priority=Priority.P3)
+    )
+    assert is_blocked(receipt, fail_on) == blocked

@@ -1,0 +1,294 @@
+"""Every setting in every form that people give it; every problem told at once, no secret shown."""
+
+import base64
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from app.errors import Unusable
+from app.settings import (
+    ModelSettings,
+    Secret,
+    parse_private_key,
+    read_settings,
+    read_terminal_settings,
+)
+
+
+@functools.cache
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(
+    form: PrivateFormat = PrivateFormat.TraditionalOpenSSL, password: bytes | None = None
+) -> str:
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return key().private_bytes(Encoding.PEM, form, encryption).decode()
+
+
+def env(**changes: str) -> dict[str, str]:
+    """An environment that `serve` can run on, changed as a test needs it."""
+    return {
+        "APP_ID": "12345",
+        "PRIVATE_KEY": pem(),
+        "WEBHOOK_SECRET": "hook-secret",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1/",
+        "OPENAI_API_KEY": "model-secret",
+        "MODEL": "gpt-x",
+        **changes,
+    }
+
+
+def problems(environment: dict[str, str]) -> list[str]:
+    with pytest.raises(Unusable) as told:
+        read_settings(environment)
+    return str(told.value).split("\n")
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "with CRLF": lambda text: text.replace("\n", "\r\n"),
+    "with CR": lambda text: text.replace("\n", "\r"),
+    "on one line": lambda text: text.replace("\n", "\\n"),
+    "on one line with CRLF": lambda text: text.replace("\n", "\\r\\n"),
+    "quoted": lambda text: f'"{text}"',
+    "quoted on one line": lambda text: "'" + text.strip().replace("\n", "\\n") + "'",
+    "with blanks for line ends": lambda text: text.replace("\n", " "),
+    "with nothing for line ends": lambda text: text.replace("\n", ""),
+    "indented": lambda text: text.replace("\n", "\n    "),
+    "with blank lines": lambda text: text.replace("\n", "\n\n"),
+    "with a byte order mark": lambda text: f"\ufeff{text}",
+    "after a comment": lambda text: f"# the key\n{text}",
+    "in base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "in wrapped base64": lambda text: base64.encodebytes(text.encode()).decode(),
+    "in base64 of CRLF": lambda text: base64.b64encode(
+        text.replace("\n", "\r\n").encode()
+    ).decode(),
+}
+
+
+@pytest.mark.parametrize("paste", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("form", [PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8])
+def test_a_key_is_read_however_it_was_pasted(
+    form: PrivateFormat, paste: Callable[[str], str]
+) -> None:
+    assert parse_private_key(paste(pem(form))) == pem(form)
+
+
+def public_pem() -> str:
+    public = key().public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def elliptic_pem() -> str:
+    elliptic = ec.generate_private_key(ec.SECP256R1())
+    return elliptic.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.mark.parametrize(
+    ("make", "remedy"),
+    [
+        (lambda: pem(PrivateFormat.OpenSSH), "ssh-keygen -p -m PEM"),
+        (lambda: pem(PrivateFormat.PKCS8, b"pw"), "encrypted; decrypt it"),
+        (lambda: pem(PrivateFormat.TraditionalOpenSSL, b"pw"), "encrypted; decrypt it"),
+        (public_pem, "public key"),
+        (elliptic_pem, "RSA"),
+        (lambda: "hello", "no PEM private key"),
+        (lambda: pem()[:900], "no PEM private key"),
+        (lambda: base64.b64encode(b"hello").decode(), "no PEM private key"),
+        (lambda: base64.b64encode(b"\xff\xfe").decode(), "no PEM private key"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_told_with_its_remedy(
+    make: Callable[[], str], remedy: str
+) -> None:
+    with pytest.raises(ValueError, match=remedy) as told:
+        parse_private_key(make())
+    assert "MII" not in str(told.value)
+
+
+def test_a_key_can_be_in_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "key.pem"
+    place.write_text("\ufeff" + pem(), encoding="utf-8", newline="\r\n")
+    without = {k: v for k, v in env().items() if k != "PRIVATE_KEY"}
+    settings = read_settings({**without, "PRIVATE_KEY_PATH": str(place)})
+    assert settings.private_key.reveal() == pem()
+
+
+@pytest.mark.parametrize("path", ["none.pem", ".", "~nobody-here/key.pem"])
+def test_a_key_file_that_cannot_be_read_is_a_problem(tmp_path: Path, path: str) -> None:
+    place = path if path.startswith("~") else str(tmp_path / path)
+    (problem,) = problems(env(PRIVATE_KEY="", PRIVATE_KEY_PATH=place))
+    assert problem.startswith("PRIVATE_KEY_PATH cannot be read (")
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    settings = read_settings(env())
+    assert settings.app_id == 12345
+    assert [secret.reveal() for secret in settings.webhook_secrets] == ["hook-secret"]
+    assert settings.github_api_url == "https://api.github.com"
+    assert settings.database == Path("codex-review.db")
+    assert isinstance(settings.model, ModelSettings)
+    assert settings.model.base_url == "http://127.0.0.1:9/v1"
+    assert settings.model.api_key.reveal() == "model-secret"
+    assert (settings.model.model, settings.model.timeout_s) == ("gpt-x", 300)
+    assert (settings.max_concurrent_reviews, settings.max_concurrent_model_calls) == (8, 16)
+    assert settings.mentions == ("@codex",)
+    assert settings.allowed_owners == ()
+    assert settings.prompts_dir is None
+    assert settings.log_level == "info"
+
+
+def test_values_are_read_as_people_write_them(tmp_path: Path) -> None:
+    settings = read_settings(
+        env(
+            APP_ID=" 7 ",
+            WEBHOOK_SECRET=" new , old ",
+            GITHUB_API_URL="https://ghe.example/api/v3/",
+            DATABASE_URL="sqlite:////var/lib/reviews.db",
+            MODEL_TIMEOUT_S="2.5",
+            MAX_CONCURRENT_REVIEWS="3",
+            BOT_MENTION="@codex, @reviewer",
+            ALLOWED_OWNERS="acme, other ,",
+            PROMPTS_DIR=str(tmp_path),
+            LOG_LEVEL="DEBUG",
+        )
+    )
+    assert settings.app_id == 7
+    assert [secret.reveal() for secret in settings.webhook_secrets] == ["new", "old"]
+    assert settings.github_api_url == "https://ghe.example/api/v3"
+    assert settings.database == Path("/var/lib/reviews.db")
+    assert settings.model is not None
+    assert settings.model.timeout_s == 2.5
+    assert settings.max_concurrent_reviews == 3
+    assert settings.mentions == ("@codex", "@reviewer")
+    assert settings.allowed_owners == ("acme", "other")
+    assert settings.prompts_dir == tmp_path
+    assert settings.log_level == "debug"
+
+
+def test_all_that_is_missing_is_listed_at_once() -> None:
+    told = problems({})
+    assert [line.split()[0] for line in told] == [
+        "APP_ID",
+        "PRIVATE_KEY",
+        "WEBHOOK_SECRET",
+        "OPENAI_BASE_URL",
+        "MODEL",
+    ]
+    assert all(": " in line and line.endswith(".") for line in told)
+
+
+WRONG = {
+    "APP_ID": "my-app",
+    "PRIVATE_KEY": "hello",
+    "WEBHOOK_SECRET": ",",
+    "GITHUB_API_URL": "ftp://x",
+    "DATABASE_URL": "postgresql://h/db",
+    "OPENAI_BASE_URL": "localhost:8000",
+    "MODEL_TIMEOUT_S": "soon",
+    "MAX_CONCURRENT_REVIEWS": "0",
+    "MAX_CONCURRENT_MODEL_CALLS": "1.5",
+    "BOT_MENTION": "@co dex",
+    "ALLOWED_OWNERS": ",",
+    "PROMPTS_DIR": "/no/such/folder",
+    "LOG_LEVEL": "loud",
+}
+
+
+def test_all_that_is_wrong_is_listed_at_once() -> None:
+    assert {line.split()[0] for line in problems(env(**WRONG))} == set(WRONG)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *WRONG.items(),
+        ("APP_ID", "0"),
+        ("APP_ID", "-1"),
+        ("APP_ID", "١٢"),
+        ("APP_ID", "9" * 30),
+        ("WEBHOOK_SECRET", "a,,b"),
+        ("WEBHOOK_SECRET", "a, a"),
+        ("GITHUB_API_URL", "https://"),
+        ("GITHUB_API_URL", "https://host:port"),
+        ("GITHUB_API_URL", "https://:pw@host"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("MODEL_API", "telepathy"),
+        ("MODEL_TIMEOUT_S", "nan"),
+        ("MODEL_TIMEOUT_S", "inf"),
+        ("MODEL_TIMEOUT_S", "-1"),
+        ("MAX_CONCURRENT_REVIEWS", "1e9"),
+        ("BOT_MENTION", ","),
+        ("BOT_MENTION", "@codex,@a\nb"),
+    ],
+)
+def test_one_wrong_value_is_one_problem(name: str, value: str) -> None:
+    (problem,) = problems(env(**{name: value}))
+    assert problem.startswith(f"{name} ")
+
+
+def test_no_model_has_to_be_asked_for_by_name() -> None:
+    without = {k: v for k, v in env().items() if k not in ("OPENAI_BASE_URL", "MODEL")}
+    assert all("MODEL_API=static" in line for line in problems(without))
+    assert read_settings({**without, "MODEL_API": "Static"}).model is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_model", "is_static"),
+    [
+        ({}, False, False),
+        ({"MODEL_API": "static", "MODEL": "m", "OPENAI_BASE_URL": "http://h"}, False, True),
+        ({"MODEL": "m", "OPENAI_BASE_URL": "http://h"}, True, False),
+    ],
+)
+def test_the_terminal_needs_no_model(
+    environment: dict[str, str], has_model: bool, is_static: bool
+) -> None:
+    settings = read_terminal_settings(environment)
+    assert (settings.model is not None, settings.is_static) == (has_model, is_static)
+
+
+@pytest.mark.parametrize("environment", [{"MODEL": "m"}, {"OPENAI_BASE_URL": "http://h"}])
+def test_half_a_model_is_a_problem_on_the_terminal_too(environment: dict[str, str]) -> None:
+    with pytest.raises(Unusable, match="is not set"):
+        read_terminal_settings(environment)
+
+
+def test_no_secret_shows_itself() -> None:
+    settings = read_settings(env())
+    shown = f"{settings!r} {settings} {settings.private_key} {settings.webhook_secrets[0]!r}"
+    for secret in ("hook-secret", "model-secret", pem()[40:80]):
+        assert secret not in shown
+    assert not Secret("")
+    assert Secret("x")
+
+
+def test_no_problem_quotes_a_secret() -> None:
+    token = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"
+    told = "\n".join(
+        problems(
+            env(
+                APP_ID=pem(),
+                PRIVATE_KEY=token,
+                WEBHOOK_SECRET="hush, hush",
+                OPENAI_BASE_URL="https://user:s3cr3t-pw@host/v1",
+                DATABASE_URL="postgresql://user:s3cr3t-pw@host/db",
+                MODEL_API=token,
+                LOG_LEVEL=token,
+            )
+        )
+    )
+    for secret in (token[4:], token[4:].lower(), "s3cr3t-pw", "hush", pem()[40:80]):
+        assert secret not in told
