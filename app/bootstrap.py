@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
+import shutil
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -14,30 +16,37 @@ from starlette.applications import Starlette
 
 from app import log
 from app.analysers.table import build_finders
-from app.errors import AppError
+from app.errors import AppError, Unusable
 from app.github.auth import AppCredentials
 from app.github.changes import GitHubChanges
 from app.github.checks import GitHubVerdicts
 from app.github.comments import GitHubConversation
+from app.github.deliveries import GitHubDeliveries
+from app.github.local_diff import GitDiff
 from app.github.permissions import GitHubPermissions
 from app.github.publisher import GitHubPublisher
 from app.github.transport import Connection, GitHub
 from app.handlers import Handlers
+from app.intake import Rules
 from app.jobs.job import Lane
 from app.jobs.sqlite import Limit, SqliteJobs
 from app.jobs.worker import Pace, Patience, Worker
 from app.llm.chat import ChatModel
 from app.llm.remembered import Remembered
 from app.pipeline import Asking, run_review
-from app.ports import Answers, Changes, Clock, Desk, Model, Run, Services
+from app.ports import Answers, Changes, Clock, Desk, Model, Run, Services, Syntax
+from app.recovery import DAY_S, Bounds, CatchUp, Cleaning, Intervals, Sweep, every
 from app.review.event import Request
 from app.review.focus import Area
 from app.review.prompt import Prompts, parse_prompts
 from app.review.pull import InstallationId, RunId, Target
 from app.review.receipt import Receipt
-from app.sandbox.child import LimitedChild
+from app.sandbox.child import LimitedChild, Limits
+from app.sandbox.parsing import ParsingChild
 from app.settings import ModelSettings, Settings, TerminalSettings
-from app.store.database import open_database
+from app.store.check_runs import StoredCheckRuns
+from app.store.database import Database, open_database
+from app.store.deliveries import StoredDeliveries
 from app.store.memory import Store
 from app.terminal import NoCheck, NoMemory, NoPublisher
 from app.web.webhook import Door, webhook
@@ -46,6 +55,7 @@ RESPOND_SLOTS = 8
 GRACE_S = 20.0
 """How long a stop waits for running reviews before it hands them back."""
 IDENTITY_RETRY_S = 30.0
+INTERVALS = Intervals()
 
 PACKAGE = Path(__file__).parent
 NOWHERE = Target(installation_id=InstallationId(0), repository_id=0, owner="", repo="", number=0)
@@ -61,19 +71,36 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-async def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; what still runs then is finished or handed back."""
+async def serve(settings: Settings, host: str, port: int, *, pull_s: float | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; what still runs then is finished or handed back.
+
+    With `pull_s` deliveries are also taken from GitHub's own list, so many seconds apart.
+    """
     log.configure(settings.log_level)
     async with AsyncExitStack() as stack:
         github = await stack.enter_async_context(httpx.AsyncClient())
         model = await stack.enter_async_context(httpx.AsyncClient())
-        app = await stack.enter_async_context(running(settings, github, model, SystemClock()))
-        config = uvicorn.Config(
-            app, host=host, port=port, log_config=None, access_log=False, server_header=False
+        intervals = Intervals(pull_s=pull_s)
+        app = await stack.enter_async_context(
+            running(settings, github, model, SystemClock(), intervals=intervals)
         )
-        log.event("serve.started", host=host, port=port, model=_name(settings.model))
-        await _Server(config).serve()
+        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+        listener = stack.enter_context(_listen(host, port))
+        log.event("serve.started", address=listener.getsockname()[:2], model=_name(settings.model))
+        await _Server(config).serve(sockets=[listener])
         log.event("serve.stopping")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Listen, or say in words why that cannot be. Raises Unusable."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        raise Unusable(
+            f"cannot listen on {host} port {port} ({why}): choose others with --host and --port"
+        ) from exc
 
 
 @asynccontextmanager
@@ -84,6 +111,7 @@ async def running(
     clock: Clock,
     *,
     grace_s: float = GRACE_S,
+    intervals: Intervals = INTERVALS,
 ) -> AsyncIterator[Starlette]:
     """Run the worker beside the web part that is yielded; stop both on leaving.
 
@@ -95,21 +123,27 @@ async def running(
         jobs = SqliteJobs(database, clock, _limits(settings))
         await jobs.take_over()
         github = _github(settings, github_http, clock)
-        worker = await _worker(settings, jobs, store, github, model_http, clock)
-        door = Door(
-            secrets=tuple(secret.reveal().encode() for secret in settings.webhook_secrets),
+        verdicts = GitHubVerdicts(github, StoredCheckRuns(database, clock))
+        worker = await _worker(settings, jobs, store, verdicts, github, model_http, clock)
+        rules = Rules(
             app_id=settings.app_id,
             slug=lambda: github.slug,
             mentions=settings.mentions,
             allowed_owners=settings.allowed_owners,
         )
+        door = Door(
+            secrets=tuple(secret.reveal().encode() for secret in settings.webhook_secrets),
+            rules=rules,
+        )
+        rounds = _rounds(settings, intervals, database, store, jobs, github, rules, clock)
         async with asyncio.TaskGroup() as tasks:
             working = tasks.create_task(worker.run())
-            learning = tasks.create_task(_learn_identity(github, clock))
+            beside = [tasks.create_task(one) for one in (_learn_identity(github, clock), *rounds)]
             try:
                 yield Starlette(routes=[webhook(door, jobs)])
             finally:
-                learning.cancel()
+                for task in beside:
+                    task.cancel()
                 await worker.stop(grace_s)
                 await working
     finally:
@@ -129,6 +163,7 @@ async def review_on_terminal(
             memory=NoMemory(),
             model=_model(settings.model, http, asked, SystemClock(), answers=None),
             finders=build_finders(LimitedChild()),
+            syntax=_syntax(),
         )
         asking = Asking(
             prompts=load_prompts(settings.prompts_dir), fence_secret=secrets.token_bytes(32)
@@ -160,19 +195,22 @@ async def _worker(
     settings: Settings,
     jobs: SqliteJobs,
     store: Store,
+    verdicts: GitHubVerdicts,
     github: GitHub,
     model_http: httpx.AsyncClient,
     clock: Clock,
 ) -> Worker:
     asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
     handlers = Handlers(
+        jobs=jobs,
         services=Services(
-            changes=GitHubChanges(github),
-            verdicts=GitHubVerdicts(github, store),
+            changes=GitHubChanges(github, git=_git()),
+            verdicts=verdicts,
             publisher=GitHubPublisher(github),
             memory=store,
             model=_model(settings.model, model_http, asked, clock, answers=store),
             finders=build_finders(LimitedChild()),
+            syntax=_syntax(),
         ),
         desk=Desk(permissions=GitHubPermissions(github), conversation=GitHubConversation(github)),
         asking=Asking(
@@ -188,6 +226,54 @@ async def _worker(
     return Worker(
         jobs, handlers.handle, handlers.report, clock, slots, pace=Pace(), patience=Patience()
     )
+
+
+def _git() -> GitDiff | None:
+    """Find the git that compares what GitHub shows no diff of."""
+    program = shutil.which("git")
+    return GitDiff(LimitedChild(), program) if program else None
+
+
+def _rounds(
+    settings: Settings,
+    intervals: Intervals,
+    database: Database,
+    store: Store,
+    jobs: SqliteJobs,
+    github: GitHub,
+    rules: Rules,
+    clock: Clock,
+) -> tuple[Coroutine[None, None, None], ...]:
+    """Build what looks again and again after what was left behind."""
+    check_runs = StoredCheckRuns(database, clock)
+    catch_up = CatchUp(
+        deliveries=GitHubDeliveries(github),
+        seen=StoredDeliveries(database),
+        jobs=jobs,
+        rules=rules,
+        overlap_s=intervals.overlap_s,
+        takes_all=intervals.pull_s is not None,
+    )
+    sweep = Sweep(
+        checks=check_runs,
+        receipts=store,
+        jobs=jobs,
+        verdicts=GitHubVerdicts(github, check_runs),
+        clock=clock,
+        settle_s=intervals.settle_s,
+    )
+    bounds = Bounds(keep_s=settings.keep_days * DAY_S)
+    cleaning = Cleaning(kept=database, clock=clock, bounds=bounds)
+    return (
+        every(intervals.pull_s or intervals.catch_up_s, "catch_up", catch_up.look, clock),
+        every(intervals.sweep_s, "sweep", sweep.look, clock),
+        every(intervals.clean_s, "clean", cleaning.look, clock),
+    )
+
+
+def _syntax() -> Syntax:
+    """Parsers read hostile text and some hang on it: each text has a short-lived child."""
+    return ParsingChild(LimitedChild(Limits(wall_s=5, cpu_s=5)))
 
 
 def _limits(settings: Settings) -> dict[Lane, Limit]:

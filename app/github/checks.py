@@ -1,11 +1,12 @@
 """Posts the verdict: one check run for each run of a review, never left unfinished by a verdict.
 
-Knows check runs and their limits. Which check run belongs to which run is remembered outside;
-where that memory has a gap (the answer to a creation was lost), GitHub is asked.
+Knows check runs and their limits. Which check run belongs to which run is remembered outside,
+from before it is opened; whether it was then opened is asked of GitHub.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -14,18 +15,20 @@ import msgspec
 from app import log
 from app.errors import Overtaken, PullRequestGone
 from app.github.changes import fetch_pull
-from app.github.transport import GitHub, Repository, decode
-from app.ports import CheckRuns, Run
+from app.github.transport import GitHub, NotFound, Repository, decode
+from app.ports import CheckRuns, KnownCheck, Run
 from app.review.config import Config
 from app.review.diff import Side
 from app.review.priority import Priority
 from app.review.pull import Change, RunId, Target
-from app.review.receipt import Receipt, ReceiptFinding, State, broken_off
+from app.review.receipt import Conclusion, Receipt, ReceiptFinding, State, broken_off
 from app.review.render import CheckOutput, render_check, render_in_progress
 from app.review.text import cut
 
 COMPLETED = "completed"
 IN_PROGRESS = "in_progress"
+STALE = "stale"
+"""What GitHub itself concludes 14 days after everybody else gave up."""
 
 # https://docs.github.com/en/rest/checks/runs#update-a-check-run
 ANNOTATIONS_PER_REQUEST = 50
@@ -88,6 +91,7 @@ class CheckRunWire(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     status: str
+    conclusion: str | None = None
     external_id: str | None = None
     output: _CheckOutputWire = _CheckOutputWire()
 
@@ -127,79 +131,135 @@ class GitHubVerdicts:
         """
         if change.pull is None:
             raise ValueError("only pull requests have check runs")
-        head, name = change.pull.head_sha, change.config.check_name
         repository = self._github.repository(change.pull.target)
-        is_new, check_run_id = await self._take_up(repository, run, name, head)
+        wanted = KnownCheck(
+            run_id=run.id,
+            target=change.pull.target,
+            head_sha=change.pull.head_sha,
+            name=change.config.check_name,
+        )
+        await run.renew()
+        is_new, opened = await self._take_up(repository, wanted)
         check = OpenCheck()
         try:
             yield check
         except Overtaken:
-            await self._complete(repository, check_run_id, _superseded(run.id, head))
+            await run.renew()
+            await self._complete(repository, opened, _superseded(opened))
             raise
         if check.receipt is not None:
-            await self._complete(repository, check_run_id, check.receipt, is_new=is_new)
+            await run.renew()
+            await self._complete(repository, opened, check.receipt, is_new=is_new)
 
     async def fail(self, target: Target, run_id: RunId, receipt: Receipt) -> None:
-        """Complete the check of a run that ended without a verdict of its own.
+        """Complete the checks of a run that ended without a verdict of its own.
 
-        A run that never came to open one gets one on the head, so that its failure shows.
+        A verdict that is there already stands. A run that never came to open a check gets one on
+        the head, so that its failure shows.
         """
         repository = self._github.repository(target)
-        known = await self._check_runs.check_run(run_id)
-        if known is not None:
-            return await self._complete(repository, known[0], receipt)
+        known = await self._check_runs.check_runs(run_id)
         try:
-            head = receipt.head_sha or (await fetch_pull(repository, target.number)).head.sha
+            pull = await fetch_pull(repository, target.number)
         except PullRequestGone:
             log.event("check.no_pull_request", run=run_id)
+            return await self._give_up(known)
+        if pull.base.repo.archived:
+            log.warning("check.repository_archived", run=run_id, reason=receipt.reason)
+            return await self._give_up(known)
+        shown = [
+            check.conclusion or await self._settle(repository, check, receipt) for check in known
+        ]
+        if any(shown) and receipt.conclusion is Conclusion.CANCELLED:
             return
-        name = self._config.check_name
-        check_run_id = await self._find(repository, run_id, name, head)
-        if check_run_id is None:
-            check_run_id = await self._create(repository, run_id, name, head)
-        await self._check_runs.keep_check_run(run_id, check_run_id, head)
-        await self._complete(repository, check_run_id, receipt)
+        if any(conclusion not in (None, Conclusion.CANCELLED) for conclusion in shown):
+            return
+        wanted = KnownCheck(
+            run_id=run_id,
+            target=target,
+            head_sha=receipt.head_sha or pull.head.sha,
+            name=known[-1].name if known else self._config.check_name,
+        )
+        _, opened = await self._take_up(repository, wanted)
+        await self._complete(repository, opened, receipt)
 
-    async def _take_up(
-        self, repository: Repository, run: Run, name: str, head: str
-    ) -> tuple[bool, int]:
+    async def _take_up(self, repository: Repository, wanted: KnownCheck) -> tuple[bool, KnownCheck]:
         """Return the run's check on this head, and whether it was made just now."""
-        known = await self._check_runs.check_run(run.id)
-        if known is not None and known[1] == head:
-            return False, known[0]
-        if known is not None:
-            await self._complete(repository, known[0], _superseded(run.id, known[1]))
-        found = None
-        if run.attempt > 1:
-            found = await self._find(repository, run.id, name, head)
-        check_run_id = found or await self._create(repository, run.id, name, head)
-        await self._check_runs.keep_check_run(run.id, check_run_id, head)
-        return found is None, check_run_id
+        opened: KnownCheck | None = None
+        for known in await self._check_runs.check_runs(wanted.run_id):
+            if known.head_sha == wanted.head_sha:
+                opened = known
+            elif known.conclusion is None:
+                await self._settle(repository, known, _superseded(known))
+        if opened is not None and opened.id is not None:
+            return False, opened
+        if opened is None:
+            await self._check_runs.keep_check(wanted)
+            found = None
+        else:
+            found = await self._find(repository, wanted)
+        check_run_id = found.id if found else await self._create(repository, wanted)
+        opened = replace(wanted, id=check_run_id)
+        await self._check_runs.keep_check(opened)
+        return found is None, opened
 
-    async def _find(
-        self, repository: Repository, run_id: RunId, name: str, head: str
-    ) -> int | None:
+    async def _settle(
+        self, repository: Repository, check: KnownCheck, receipt: Receipt
+    ) -> str | None:
+        """Complete a check that was left behind, unless somebody did; return its conclusion.
+
+        None: it was never opened, or is gone.
+        """
+        there = await self._look(repository, check)
+        if there is None:
+            await self._check_runs.forget_check(check)
+            return None
+        check = replace(check, id=there.id)
+        if there.status == COMPLETED:
+            conclusion = there.conclusion or STALE
+            await self._check_runs.keep_check(replace(check, conclusion=conclusion))
+            return conclusion
+        if receipt.head_sha not in (None, check.head_sha):
+            receipt = _superseded(check)
+        await self._complete(repository, check, receipt)
+        return receipt.conclusion.value
+
+    async def _give_up(self, known: Sequence[KnownCheck]) -> None:
+        """Leave checks that nobody can complete to GitHub, which ends them as stale."""
+        for check in known:
+            if check.conclusion is None:
+                await self._check_runs.keep_check(replace(check, conclusion=STALE))
+
+    async def _look(self, repository: Repository, check: KnownCheck) -> CheckRunWire | None:
+        if check.id is None:
+            return await self._find(repository, check)
+        try:
+            return await repository.get_json(f"check-runs/{check.id}", CheckRunWire)
+        except NotFound:
+            return None
+
+    async def _find(self, repository: Repository, check: KnownCheck) -> CheckRunWire | None:
         """Look on GitHub for the check that this run opened on this head."""
         us = await self._github.identity()
         pages = repository.pages(
-            f"commits/{head}/check-runs",
+            f"commits/{check.head_sha}/check-runs",
             CheckRunsWire,
             per_page=100,
-            check_name=name,
+            check_name=check.name,
             filter="all",
             app_id=us.id,
         )
         async for page in pages:
             for check_run in page.check_runs:
-                if check_run.external_id == run_id:
-                    return check_run.id
+                if check_run.external_id == check.run_id:
+                    return check_run
         return None
 
-    async def _create(self, repository: Repository, run_id: RunId, name: str, head: str) -> int:
+    async def _create(self, repository: Repository, check: KnownCheck) -> int:
         wire = _NewCheckWire(
-            name=name,
-            head_sha=head,
-            external_id=run_id,
+            name=check.name,
+            head_sha=check.head_sha,
+            external_id=check.run_id,
             started_at=self._now(),
             output=_output(render_in_progress()),
         )
@@ -207,42 +267,44 @@ class GitHubVerdicts:
 
         async def create() -> int:
             nonlocal is_first
-            found = None if is_first else await self._find(repository, run_id, name, head)
+            found = None if is_first else await self._find(repository, check)
             is_first = False
             if found is not None:
-                return found
+                return found.id
             answer = await repository.write("POST", "check-runs", wire)
             return decode(answer, CheckRunWire).id
 
         check_run_id = await self._github.until_known(create)
-        log.event("check.opened", check_run=check_run_id, head=head)
+        log.event("check.opened", check_run=check_run_id, head=check.head_sha)
         return check_run_id
 
     async def _complete(
         self,
         repository: Repository,
-        check_run_id: int,
+        check: KnownCheck,
         receipt: Receipt,
         *,
         is_new: bool = False,
     ) -> None:
-        """Post the verdict. Completing twice is completing once."""
+        """Post the verdict and remember that it stands. Completing twice is completing once."""
         annotations = tuple(
             _annotation(finding) for finding in receipt.findings if _needs_annotation(finding)
         )
         if annotations:
             await self._complete_annotated(
-                repository, check_run_id, receipt, annotations, n_there=0 if is_new else None
+                repository, check, receipt, annotations, n_there=0 if is_new else None
             )
         else:
             wire = self._verdict(receipt, ())
-            await repository.write("PATCH", f"check-runs/{check_run_id}", wire, is_repeatable=True)
-        log.event("check.completed", check_run=check_run_id, conclusion=receipt.conclusion.value)
+            await repository.write("PATCH", f"check-runs/{check.id}", wire, is_repeatable=True)
+        conclusion = receipt.conclusion.value
+        await self._check_runs.keep_check(replace(check, conclusion=conclusion))
+        log.event("check.completed", check_run=check.id, conclusion=conclusion)
 
     async def _complete_annotated(
         self,
         repository: Repository,
-        check_run_id: int,
+        check: KnownCheck,
         receipt: Receipt,
         annotations: tuple[_AnnotationWire, ...],
         *,
@@ -253,7 +315,7 @@ class GitHubVerdicts:
         Each request appends to the annotations that are there, so whenever their number
         (`n_there`) is not known for sure, it is asked before anything is written.
         """
-        path = f"check-runs/{check_run_id}"
+        path = f"check-runs/{check.id}"
 
         async def append() -> bool:
             """Send what is still missing; the request that sends the last of it completes."""
@@ -284,9 +346,12 @@ class GitHubVerdicts:
         return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _superseded(run_id: RunId, head: str) -> Receipt:
+def _superseded(check: KnownCheck) -> Receipt:
     return broken_off(
-        run_id, head_sha=head, state=State.SUPERSEDED, reason="a newer commit was pushed"
+        check.run_id,
+        head_sha=check.head_sha,
+        state=State.SUPERSEDED,
+        reason="a newer commit was pushed",
     )
 
 

@@ -55,6 +55,7 @@ class Database:
         pending = asyncio.get_running_loop().run_in_executor(
             self._thread, _transact, self._connection, work
         )
+        pending.add_done_callback(_heard)
         # Real time, not a Clock: this bounds a thread that may hang in the kernel.
         done, _ = await asyncio.wait({pending}, timeout=self._wait_s)
         if not done:
@@ -75,12 +76,17 @@ class Database:
         Returns the number of rows removed.
         """
         total = 0
-        for statement in CLEANING:
-            removed = batch
-            while removed == batch:
-                removed = await self.transact(partial(_remove, statement, before, batch))
-                total += removed
-        return total
+        while True:
+            removed = 0
+            for statement in CLEANING:
+                removed += await self.transact(partial(_remove, statement, before, batch))
+            if not removed:
+                return total
+            total += removed
+
+    async def size(self) -> int:
+        """Return the bytes that are in use; what was removed leaves room in the file."""
+        return await self.transact(_bytes_in_use)
 
     def lock(self) -> None:
         """Become the only server of this database, for as long as it is open.
@@ -133,8 +139,22 @@ def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection
     return result
 
 
+def _heard(ended: "asyncio.Future[T]") -> None:
+    """Whoever waited may have been cancelled: then nobody else asks how it ended."""
+    if not ended.cancelled():
+        ended.exception()
+
+
 def _remove(statement: str, before: float, batch: int, connection: sqlite3.Connection) -> int:
     return connection.execute(statement, {"before": before, "batch": batch}).rowcount
+
+
+def _bytes_in_use(connection: sqlite3.Connection) -> int:
+    pages, free, page = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * page
 
 
 def _is_passing(error: sqlite3.Error) -> bool:

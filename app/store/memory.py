@@ -12,7 +12,7 @@ from app.ports import Clock
 from app.review.answer import Answer, Usage
 from app.review.history import History
 from app.review.pull import RunId, Target
-from app.review.receipt import Receipt, decode_receipt, findings_of
+from app.review.receipt import Receipt, decode_receipt, findings_of, is_verdict
 from app.store.database import Database
 
 
@@ -66,7 +66,7 @@ class Store:
             last = connection.execute(
                 """
                 SELECT receipt FROM receipts
-                WHERE repository_id = ? AND number = ? AND run_id <> ?
+                WHERE repository_id = ? AND number = ? AND run_id <> ? AND is_verdict = 1
                 ORDER BY created_at DESC LIMIT 1""",
                 key,
             ).fetchone()
@@ -92,11 +92,13 @@ class Store:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 """
-                INSERT INTO receipts (run_id, repository_id, number, head_sha, receipt, created_at)
-                VALUES (?, ?, ?, ?, ?, ?)
+                INSERT INTO receipts
+                    (run_id, repository_id, number, head_sha, receipt, is_verdict, created_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (run_id) DO UPDATE SET
-                    head_sha = excluded.head_sha, receipt = excluded.receipt""",
-                (receipt.run_id, *pull, receipt.head_sha, text, now),
+                    head_sha = excluded.head_sha, receipt = excluded.receipt,
+                    is_verdict = excluded.is_verdict""",
+                (receipt.run_id, *pull, receipt.head_sha, text, is_verdict(receipt), now),
             )
             connection.executemany(
                 """
@@ -144,6 +146,24 @@ class Store:
             )
 
         await self._database.transact(write)
+
+    async def settle_budget(self, run_id: RunId, tokens: int) -> int:
+        """Return the budget of a run, the one that was settled first."""
+        now = self._clock.now()
+
+        def settle(connection: sqlite3.Connection) -> int:
+            connection.execute(
+                """
+                INSERT INTO budgets (run_id, tokens, created_at) VALUES (?, ?, ?)
+                ON CONFLICT DO NOTHING""",
+                (run_id, tokens, now),
+            )
+            row = connection.execute(
+                "SELECT tokens FROM budgets WHERE run_id = ?", (run_id,)
+            ).fetchone()
+            return int(row["tokens"])
+
+        return await self._database.transact(settle)
 
     async def value(self, name: str, make: Callable[[], str]) -> str:
         """Return the text kept under a name; the first who asks makes it, for good."""

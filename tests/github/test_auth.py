@@ -141,11 +141,17 @@ async def test_a_clock_that_is_wrong_is_corrected_by_github_s(scene: Scene, ahea
     assert len(scene.state.requests) == 5
 
 
-async def test_a_wrong_key_is_not_tried_again(scene: Scene) -> None:
+async def test_a_wrong_key_is_tried_once_more_and_then_refused(scene: Scene) -> None:
     scene.state.faults.append(Fault(path="^/app$", status=401, message="no", times=9))
     with pytest.raises(Forbidden, match="credentials"):
         await github_with(scene, scene.clock).identity()
-    assert len(scene.state.requests) == 1
+    assert len(scene.state.requests) == 2
+
+
+async def test_one_refusal_of_a_good_signature_passes(scene: Scene) -> None:
+    scene.state.faults.append(expired_token(TOKEN_PATH))
+    await read(scene)
+    assert n_tokens(scene) == 2
 
 
 async def test_secrets_are_in_no_repr_and_no_error(scene: Scene) -> None:

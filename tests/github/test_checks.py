@@ -1,7 +1,8 @@
 """One check run for each run, completed once, whatever is lost on the way."""
 
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -9,7 +10,8 @@ from app.demo.faults import Fault
 from app.demo.records import CheckRun
 from app.errors import Forbidden, Overtaken, Unavailable
 from app.github.checks import GitHubVerdicts
-from app.ports import Run
+from app.jobs.job import LeaseLost
+from app.ports import KnownCheck, Run
 from app.review.config import Config
 from app.review.priority import Priority
 from app.review.pull import RunId
@@ -31,17 +33,25 @@ SECOND = Run(id=RunId("run-1"), attempt=2)
 
 @dataclass
 class Remembered:
-    """Check runs by run, in memory; `loses` forgets what it is told, as a crash would."""
+    """Check runs in memory. `loses` forgets which was opened, as a crash just before would."""
 
-    kept: dict[RunId, tuple[int, str]] = field(default_factory=dict)
+    kept: dict[tuple[RunId, str], KnownCheck] = field(default_factory=dict)
     loses: bool = False
 
-    async def check_run(self, run_id: RunId) -> tuple[int, str] | None:
-        return self.kept.get(run_id)
+    async def check_runs(self, run_id: RunId) -> Sequence[KnownCheck]:
+        return tuple(check for check in self.kept.values() if check.run_id == run_id)
 
-    async def keep_check_run(self, run_id: RunId, check_run_id: int, head_sha: str) -> None:
-        if not self.loses:
-            self.kept[run_id] = (check_run_id, head_sha)
+    async def keep_check(self, check: KnownCheck) -> None:
+        if self.loses and check.id is not None:
+            raise Unavailable("the process was killed here")
+        self.kept[check.run_id, check.head_sha] = check
+
+    async def forget_check(self, check: KnownCheck) -> None:
+        del self.kept[check.run_id, check.head_sha]
+
+    @property
+    def conclusions(self) -> list[str | None]:
+        return [check.conclusion for check in self.kept.values()]
 
 
 def finding(
@@ -105,6 +115,15 @@ async def review(
         check.finish(verdict)
 
 
+async def killed_while_opening(scene: Scene) -> Remembered:
+    """A first attempt that opened its check and died before it could remember which."""
+    memory = Remembered(loses=True)
+    with pytest.raises(Unavailable):
+        await review(scene, memory, receipt())
+    memory.loses = False
+    return memory
+
+
 async def test_a_verdict_completes_the_check(scene: Scene) -> None:
     await review(scene, Remembered(), receipt())
     (check,) = checks(scene)
@@ -148,14 +167,35 @@ async def test_a_second_attempt_takes_up_the_same_check(scene: Scene) -> None:
     assert [check.history for check in checks(scene)] == [["in_progress", "success"]]
 
 
-async def test_a_check_that_we_forgot_is_found_on_github(scene: Scene) -> None:
-    with pytest.raises(Unavailable):
-        await review(scene, Remembered(loses=True), Unavailable("x"))
-    memory = Remembered()
+async def test_a_check_of_which_only_the_intent_is_known_is_found_on_github(scene: Scene) -> None:
+    memory = await killed_while_opening(scene)
     await review(scene, memory, receipt(), run=SECOND)
     (check,) = checks(scene)
     assert check.history == ["in_progress", "success"]
-    assert memory.kept == {FIRST.id: (check.id, scene.pull.head_sha)}
+    (known,) = memory.kept.values()
+    assert (known.id, known.conclusion) == (check.id, "success")
+
+
+async def test_an_intent_that_came_to_nothing_is_carried_out(scene: Scene) -> None:
+    memory = Remembered()
+    scene.state.faults.append(Fault(path="/check-runs$", method="POST", status=403))
+    with pytest.raises(Forbidden):
+        await review(scene, memory, receipt())
+    await review(scene, memory, receipt(), run=SECOND)
+    assert [check.history for check in checks(scene)] == [["in_progress", "success"]]
+
+
+async def test_a_check_is_completed_on_its_old_head_though_only_the_intent_is_known(
+    scene: Scene,
+) -> None:
+    memory, old = await killed_while_opening(scene), scene.pull.head_sha
+    new = scene.state.push(scene.pull, {"b.py": "new = 2\n"})
+    await review(scene, memory, receipt(), run=SECOND)
+    assert histories(scene) == [
+        (old, ["in_progress", "cancelled"]),
+        (new, ["in_progress", "success"]),
+    ]
+    assert memory.conclusions == ["cancelled", "success"]
 
 
 async def test_another_run_s_check_is_not_taken(scene: Scene) -> None:
@@ -179,6 +219,23 @@ async def test_an_attempt_on_a_newer_head_completes_the_old_check(scene: Scene) 
         (old, ["in_progress", "cancelled"]),
         (new, ["in_progress", "success"]),
     ]
+
+
+@pytest.mark.parametrize("n_renewed", [0, 1])
+@pytest.mark.parametrize("verdict", [receipt(), Overtaken("moved")], ids=["verdict", "overtaken"])
+async def test_an_attempt_that_lost_its_run_writes_nothing_more(
+    scene: Scene, n_renewed: int, verdict: Receipt | Exception
+) -> None:
+    renewed = iter(range(n_renewed))
+
+    async def renew() -> None:
+        if next(renewed, None) is None:
+            raise LeaseLost
+
+    run = Run(id=FIRST.id, attempt=1, renew=renew)
+    with pytest.raises(LeaseLost):
+        await review(scene, Remembered(), verdict, run=run)
+    assert [check.history for check in checks(scene)] == [["in_progress"]] * n_renewed
 
 
 LOST = {
@@ -243,13 +300,85 @@ async def test_a_failure_before_any_check_gets_one_on_the_head(scene: Scene, hea
     assert check.title == "NOT REVIEWED: it broke"
 
 
-@pytest.mark.parametrize("loses", [False, True])
-async def test_a_failure_completes_the_check_that_is_open(scene: Scene, loses: bool) -> None:
-    memory = Remembered(loses=loses)
-    with pytest.raises(Unavailable):
-        await review(scene, memory, Unavailable("x"))
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_a_failure_completes_the_check_that_is_open(scene: Scene, is_killed: bool) -> None:
+    if is_killed:
+        memory = await killed_while_opening(scene)
+    else:
+        memory = Remembered()
+        with pytest.raises(Unavailable):
+            await review(scene, memory, Unavailable("x"))
     await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, failed())
     assert [check.history for check in checks(scene)] == [["in_progress", "neutral"]]
+    assert memory.conclusions == ["neutral"]
+
+
+async def test_a_failure_completes_the_check_under_the_name_that_it_was_opened_with(
+    scene: Scene,
+) -> None:
+    memory = Remembered(loses=True)
+    with pytest.raises(Unavailable):
+        await review(scene, memory, receipt(), config=Config(check_name="ours"))
+    memory.loses = False
+    await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, failed())
+    assert [(check.name, check.conclusion) for check in checks(scene)] == [("ours", "neutral")]
+
+
+@pytest.mark.parametrize("is_remembered", [False, True])
+async def test_a_failure_after_the_verdict_leaves_the_verdict(
+    scene: Scene, is_remembered: bool
+) -> None:
+    memory = Remembered()
+    await review(scene, memory, receipt())
+    if not is_remembered:  # killed between the two
+        memory.kept = {key: replace(c, conclusion=None) for key, c in memory.kept.items()}
+    await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, failed())
+    assert [check.history for check in checks(scene)] == [["in_progress", "success"]]
+    assert memory.conclusions == ["success"]
+
+
+async def test_a_failure_after_a_push_shows_on_the_new_head(scene: Scene) -> None:
+    memory, old = Remembered(), scene.pull.head_sha
+    with pytest.raises(Overtaken):
+        await review(scene, memory, Overtaken("moved"))
+    new = scene.state.push(scene.pull, {"b.py": "new = 2\n"})
+    await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, failed())
+    assert histories(scene) == [
+        (old, ["in_progress", "cancelled"]),
+        (new, ["in_progress", "neutral"]),
+    ]
+
+
+async def test_a_verdict_for_one_head_is_not_given_to_another(scene: Scene) -> None:
+    memory, old = Remembered(), scene.pull.head_sha
+    with pytest.raises(Unavailable):
+        await review(scene, memory, Unavailable("x"))
+    new = scene.state.push(scene.pull, {"b.py": "new = 2\n"})
+    await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, failed(new))
+    assert histories(scene) == [
+        (old, ["in_progress", "cancelled"]),
+        (new, ["in_progress", "neutral"]),
+    ]
+
+
+async def test_what_was_superseded_is_told_once(scene: Scene) -> None:
+    memory = Remembered()
+    with pytest.raises(Overtaken):
+        await review(scene, memory, Overtaken("moved"))
+    told = broken_off(FIRST.id, head_sha=None, state=State.SUPERSEDED, reason="a newer review")
+    await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, told)
+    assert [check.history for check in checks(scene)] == [["in_progress", "cancelled"]]
+
+
+async def test_nothing_is_written_to_an_archived_repository(scene: Scene) -> None:
+    memory = Remembered()
+    with pytest.raises(Unavailable):
+        await review(scene, memory, Unavailable("x"))
+    scene.repository.archived = True
+    scene.state.requests.clear()
+    await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, failed())
+    assert {request.method for request in scene.state.requests} == {"GET"}
+    assert memory.conclusions == ["stale"]
 
 
 async def test_a_failure_of_a_pull_request_that_is_gone_is_told_nowhere(scene: Scene) -> None:

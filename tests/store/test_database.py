@@ -1,6 +1,7 @@
 """Opening, migrating, waiting and cleaning, on real files."""
 
 import asyncio
+import gc
 import sqlite3
 import stat
 import threading
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.errors import Unavailable, Unusable
+from app.ports import KnownCheck
 from app.review.answer import Answer, Usage
 from app.review.pull import RunId
+from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
 from app.store.memory import Store
 from app.store.schema import MIGRATIONS
@@ -70,9 +73,9 @@ async def test_nobody_else_may_read_the_files(database: Database, path: Path) ->
 
 async def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
     await (await open_database(path, migrations=LATER)).close()
-    with pytest.raises(Unusable, match="version 2, written by a newer release"):
+    with pytest.raises(Unusable, match=f"version {len(LATER)}, written by a newer release"):
         await open_database(path)
-    assert await version(path) == 2
+    assert await version(path) == len(LATER)
 
 
 async def test_an_older_database_is_copied_and_migrated(path: Path) -> None:
@@ -82,8 +85,8 @@ async def test_an_older_database_is_copied_and_migrated(path: Path) -> None:
     assert [row["x"] for row in rows] == ["new"]
     assert await Store(database, FakeClock()).value("name", lambda: "new") == "old"
     await database.close()
-    copy = path.with_name("app.db.v1")
-    assert await version(copy) == 1
+    copy = path.with_name(f"app.db.v{len(MIGRATIONS)}")
+    assert await version(copy) == len(MIGRATIONS)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT text FROM settled").fetchall() == [("old",)]
@@ -94,7 +97,7 @@ async def test_a_migration_that_fails_changes_nothing_and_may_be_tried_again(pat
     for _ in range(2):
         with pytest.raises(Unusable, match="nowhere"):
             await open_database(path, migrations=BROKEN)
-    assert await version(path) == 1
+    assert await version(path) == len(MIGRATIONS)
     await (await open_database(path, migrations=LATER)).close()
 
 
@@ -165,6 +168,43 @@ async def test_one_process_serves_a_database(database: Database, path: Path) -> 
     await other.close()
 
 
+async def test_cleaning_leaves_no_coverage_behind_however_small_the_batch(
+    database: Database,
+) -> None:
+    clock = FakeClock()
+    store = Store(database, clock)
+    for n in range(5):
+        await store.keep(target(n), receipt(f"r{n}"), [f"hunk {i}" for i in range(7)])
+        clock.at += DAY
+    await store.keep(target(0), receipt("newer"), ["hunk 7"])
+    assert await database.clean(clock.at - DAY, batch=2) == 4 + 3 * 7
+    assert len((await store.recall(target(0), RunId("x"))).covered) == 8
+    left = await database.transact(
+        lambda c: c.execute("SELECT DISTINCT number FROM coverage ORDER BY number").fetchall()
+    )
+    assert [row["number"] for row in left] == [0, 4]
+
+
+async def test_whoever_no_longer_waits_for_a_failure_is_not_told_of_it(
+    database: Database,
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        may_end.wait(5)
+        raise KeyError("nobody hears this")
+
+    may_end, told = threading.Event(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    waiting = asyncio.create_task(database.transact(fail))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    may_end.set()
+    await asyncio.wait({waiting})
+    await database.transact(lambda c: c.execute("SELECT 1"))
+    del waiting
+    gc.collect()
+    assert told == []
+
+
 async def test_cleaning_removes_what_is_old_in_batches_and_keeps_the_rest(
     database: Database,
 ) -> None:
@@ -175,7 +215,8 @@ async def test_cleaning_removes_what_is_old_in_batches_and_keeps_the_rest(
         await store.put(f"old {n}", answer)
     await store.keep(target(1), receipt("r1", "f1"), ["hunk"])
     await store.keep(target(2), receipt("r2", "f2"), ["hunk"])
-    await store.keep_check_run(RunId("r1"), 1, "sha")
+    check = KnownCheck(run_id=RunId("r1"), target=target(1), head_sha="sha", name="x")
+    await StoredCheckRuns(database, clock).keep_check(check)
     clock.at += 10 * DAY
     await store.put("new", answer)
     await store.keep(target(2), receipt("r3", "f3"))

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from app.intake import Rules
 from app.jobs.job import Lane, Respond
 from app.jobs.sqlite import Limit, SqliteJobs
 from app.store.database import Database, open_database
@@ -22,6 +23,7 @@ from app.web.webhook import MAX_BODY, Door, webhook
 pytestmark = pytest.mark.anyio
 
 SECRET = b"a webhook secret"
+RULES = Rules(app_id=77, slug=lambda: None, mentions=("@codex",))
 LIMITS = {lane: Limit(in_all=100, per_installation=100) for lane in Lane}
 COMMENT: dict[str, Any] = {
     "action": "created",
@@ -94,9 +96,8 @@ def jobs(database: Database) -> SqliteJobs:
 
 @pytest.fixture
 async def github(jobs: SqliteJobs) -> AsyncIterator[Sender]:
-    door = Door(
-        secrets=(b"the old one", SECRET), app_id=77, slug=lambda: "my-app", mentions=("@codex",)
-    )
+    rules = Rules(app_id=77, slug=lambda: "my-app", mentions=("@codex",))
+    door = Door(secrets=(b"the old one", SECRET), rules=rules)
     app = Starlette(routes=[webhook(door, jobs)])
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://door.test") as client:
@@ -348,7 +349,7 @@ async def test_a_body_over_the_limit_is_413(github: Sender, logged: list[str]) -
 async def test_a_body_that_hides_its_length_is_read_no_further_than_the_limit(
     jobs: SqliteJobs,
 ) -> None:
-    door = Door(secrets=(SECRET,), app_id=77, slug=lambda: None, mentions=("@codex",))
+    door = Door(secrets=(SECRET,), rules=RULES)
     chunk, sent = b"x" * 1024 * 1024, 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -365,7 +366,7 @@ async def test_a_body_that_hides_its_length_is_read_no_further_than_the_limit(
 
 
 async def test_a_claimed_length_over_the_limit_is_413_unread(jobs: SqliteJobs) -> None:
-    door = Door(secrets=(SECRET,), app_id=77, slug=lambda: None, mentions=("@codex",))
+    door = Door(secrets=(SECRET,), rules=RULES)
     transport = httpx.ASGITransport(app=Starlette(routes=[webhook(door, jobs)]))
     async with httpx.AsyncClient(transport=transport, base_url="http://door.test") as client:
         answer = await client.post(
@@ -375,7 +376,7 @@ async def test_a_claimed_length_over_the_limit_is_413_unread(jobs: SqliteJobs) -
 
 
 async def test_a_sender_that_hangs_up_is_no_crash(jobs: SqliteJobs, logged: list[str]) -> None:
-    door = Door(secrets=(SECRET,), app_id=77, slug=lambda: None, mentions=("@codex",))
+    door = Door(secrets=(SECRET,), rules=RULES)
     app = Starlette(routes=[webhook(door, jobs)])
     came: list[dict[str, Any]] = [
         {"type": "http.request", "body": b"{", "more_body": True},
@@ -418,7 +419,7 @@ async def test_a_locked_database_is_503_soon_and_the_next_try_is_taken(
 
 
 async def test_only_post_is_answered(jobs: SqliteJobs) -> None:
-    door = Door(secrets=(SECRET,), app_id=77, slug=lambda: None, mentions=("@codex",))
+    door = Door(secrets=(SECRET,), rules=RULES)
     transport = httpx.ASGITransport(app=Starlette(routes=[webhook(door, jobs)]))
     async with httpx.AsyncClient(transport=transport, base_url="http://door.test") as client:
         assert (await client.get("/webhook")).status_code == 405

@@ -1,0 +1,74 @@
+"""Which check runs we began and how they ended. Knows rows, not GitHub."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from app.ports import Clock, KnownCheck
+from app.review.pull import RunId, Target
+from app.store.database import Database
+
+
+class StoredCheckRuns:
+    """The ports CheckRuns and UnfinishedChecks."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def check_runs(self, run_id: RunId) -> Sequence[KnownCheck]:
+        return await self._read("run_id = ?", (run_id,))
+
+    async def keep_check(self, check: KnownCheck) -> None:
+        now = self._clock.now()
+        target = msgspec.json.encode(check.target).decode()
+        key = (check.run_id, check.head_sha)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                """
+                INSERT INTO check_runs
+                    (run_id, head_sha, target, name, check_run_id, conclusion, created_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (run_id, head_sha) DO UPDATE SET
+                    target = excluded.target, name = excluded.name,
+                    check_run_id = excluded.check_run_id, conclusion = excluded.conclusion""",
+                (*key, target, check.name, check.id, check.conclusion, now),
+            )
+
+        await self._database.transact(write)
+
+    async def forget_check(self, check: KnownCheck) -> None:
+        def delete(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "DELETE FROM check_runs WHERE run_id = ? AND head_sha = ?",
+                (check.run_id, check.head_sha),
+            )
+
+        await self._database.transact(delete)
+
+    async def unfinished_checks(self, *, since: float, before: float) -> Sequence[KnownCheck]:
+        return await self._read(
+            "conclusion IS NULL AND created_at >= ? AND created_at < ?", (since, before)
+        )
+
+    async def _read(self, which: str, values: tuple[object, ...]) -> Sequence[KnownCheck]:
+        rows = await self._database.transact(
+            lambda c: c.execute(
+                f"SELECT * FROM check_runs WHERE {which} ORDER BY created_at, head_sha",  # noqa: S608 - two texts of ours
+                values,
+            ).fetchall()
+        )
+        return tuple(_check(row) for row in rows)
+
+
+def _check(row: sqlite3.Row) -> KnownCheck:
+    return KnownCheck(
+        run_id=RunId(row["run_id"]),
+        target=msgspec.json.decode(row["target"], type=Target),
+        head_sha=row["head_sha"],
+        name=row["name"],
+        id=row["check_run_id"],
+        conclusion=row["conclusion"],
+    )

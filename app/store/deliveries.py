@@ -1,0 +1,64 @@
+"""Which deliveries were stored or examined, and how far GitHub's list of them was worked off."""
+
+import sqlite3
+from collections.abc import Collection
+from itertools import islice
+
+from app.ports import ListedDelivery
+from app.store.database import Database
+
+_AT_ONCE = 500
+"""Ids in one question: far below the number of parameters that a statement may have."""
+
+
+class StoredDeliveries:
+    """The port SeenDeliveries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def caught_up_until(self) -> float | None:
+        row = await self._database.transact(
+            lambda c: c.execute("SELECT until FROM caught_up").fetchone()
+        )
+        return None if row is None else float(row["until"])
+
+    async def unseen(self, ids: Collection[str]) -> frozenset[str]:
+        left, seen, rest = frozenset(ids), set[str](), iter(ids)
+        while some := tuple(islice(rest, _AT_ONCE)):
+            seen |= await self._seen(some)
+        return left - seen
+
+    async def note_examined(self, deliveries: Collection[ListedDelivery]) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                """
+                INSERT INTO examined (id, delivered_at) VALUES (?, ?)
+                ON CONFLICT (id) DO UPDATE SET delivered_at = excluded.delivered_at""",
+                [(delivery.guid, delivery.delivered_at) for delivery in deliveries],
+            )
+
+        await self._database.transact(write)
+
+    async def note_caught_up(self, until: float, *, listed_from: float) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                """
+                INSERT INTO caught_up (one, until) VALUES (1, ?)
+                ON CONFLICT (one) DO UPDATE SET until = excluded.until""",
+                (until,),
+            )
+            connection.execute("DELETE FROM examined WHERE delivered_at < ?", (listed_from,))
+
+        await self._database.transact(write)
+
+    async def _seen(self, ids: Collection[str]) -> set[str]:
+        marks = ", ".join("?" * len(ids))
+        rows = await self._database.transact(
+            lambda c: c.execute(
+                f"SELECT id FROM deliveries WHERE id IN ({marks})"  # noqa: S608 - only marks
+                f" UNION SELECT id FROM examined WHERE id IN ({marks})",
+                (*ids, *ids),
+            ).fetchall()
+        )
+        return {row["id"] for row in rows}

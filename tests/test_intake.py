@@ -1,0 +1,20 @@
+"""What a delivery leads to, wherever it comes from. The door's tests tell the rest."""
+
+import pytest
+
+from app.intake import may_start
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "expected"),
+    [
+        ("issue_comment", "created", True),
+        ("issue_comment", "edited", False),
+        ("push", "", False),
+        ("an_event_of_tomorrow", "made", False),
+    ],
+)
+def test_an_event_that_can_start_nothing_is_known_by_its_name(
+    name: str, action: str, expected: bool
+) -> None:
+    assert may_start(name, action) is expected
