@@ -5,16 +5,21 @@ Read `pipeline.py` first: it tells one review from job to verdict in the order i
 
 The way of one delivery, each arrow one function:
 
-    POST /webhook            web/webhook.py          limit, verify, parse, decide, store, 202
+    POST /webhook            web/webhook.py          limit, verify, take, 202
+    what GitHub kept         recovery.py             ... or taken from GitHub's own list
+      delivery → jobs        intake.py               judge, then take: the same for both
       bytes → event          github/payloads.py    ° parse_event
       event → decision       dispatch.py           ° decide (commands: review/command.py °)
       decision → job         jobs/sqlite.py          submit: delivery and job in one transaction
+    job → its end            jobs/worker.py          claim, keep the lease, retry, report
+      work → handler         handlers.py             handle; report what failed
     lane `respond`           respond.py              permission, 👀, help; or the review's job
     lane `review`            pipeline.py             run_review
       pull request → change  github/changes.py       open: both ends pinned, diff parsed
       change → plan          review/coverage.py    ° plan_review: chunks by focus area
       chunk → candidates     asking.py, analysers/   a model and analysers, side by side
       candidates → findings  review/anchor.py      ° anchor, then merge °, rank °, unseen °
+      suggestions → proven   suggesting.py           check_suggestions (review/suggestion.py °)
       findings → receipt     review/receipt.py     ° conclude: the verdict
       receipt → review       review/render.py      ° compose: every sentence we publish
       review → GitHub        github/publisher.py     publish, once; github/checks.py

@@ -99,7 +99,9 @@ def _obey(event: CommentCreated, delivery_id: str, mentions: Sequence[str]) -> D
 def _respond(event: CommentCreated, delivery_id: str, index: int, line: str) -> NewJob:
     key = command_key(event.target, event.comment, index, line)
     return NewJob(
-        work=Respond(target=event.target, comment=event.comment, line=line),
+        work=Respond(
+            target=event.target, comment=event.comment, line=line, is_archived=event.is_archived
+        ),
         run_id=_run_id(delivery_id, key),
         dedupe_key=key,
     )

@@ -8,7 +8,7 @@ from app import log
 from app.errors import AppError, Permanent
 from app.jobs.job import Job, NewJob, Respond, Review, Stopped
 from app.pipeline import Asking, run_review
-from app.ports import Desk, Reaction, Run, Services
+from app.ports import Desk, Jobs, Reaction, Run, Services
 from app.respond import respond
 from app.review.command import addresses
 from app.review.event import CommentRef, Request
@@ -23,6 +23,7 @@ NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
 class Handlers:
     """Takes jobs to their end. Called again for the same job, it ends the same way."""
 
+    jobs: Jobs
     services: Services
     desk: Desk
     asking: Asking
@@ -47,6 +48,7 @@ class Handlers:
         reason = str(error) if isinstance(error, AppError) else "something broke on our side"
         receipt = broken_off(job.run_id, head_sha=None, state=state, reason=reason)
         if isinstance(job.work, Review):
+            await self.services.memory.keep(job.target, receipt)
             await self.services.verdicts.fail(job.target, job.run_id, receipt)
         if state is State.FAILED and job.work.comment:
             remedy = error.remedy if isinstance(error, Permanent) else ""
@@ -56,7 +58,7 @@ class Handlers:
         request = Request(
             areas=work.areas, full=work.full, wish=work.wish, is_automatic=work.is_automatic
         )
-        run = Run(id=job.run_id, attempt=job.attempt)
+        run = Run(id=job.run_id, attempt=job.attempt, renew=lambda: self._renew(job))
         receipt = await run_review(work.target, request, run, self.services, self.asking)
         _log(receipt)
         if work.comment is None:
@@ -66,6 +68,11 @@ class Handlers:
         elif receipt.state in NOT_REVIEWED:
             remedy = "ask the operator of this app to look at its model server; its log says more"
             await self._tell(work.target, work.comment, job.run_id, receipt.reason, remedy)
+
+    async def _renew(self, job: Job) -> None:
+        ending = await self.jobs.renew(job)
+        if ending is not None:
+            raise Stopped(ending)
 
     async def _tell(
         self, target: Target, comment: CommentRef, run_id: RunId, reason: str, remedy: str

@@ -2,12 +2,14 @@
 
 import asyncio
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from app import log
 from app.asking import StillInvalid, ask_for_candidates
 from app.errors import (
     AnswerInvalid,
+    Locked,
     ModelDenied,
     ModelError,
     ModelRefused,
@@ -15,23 +17,26 @@ from app.errors import (
     PromptTooLong,
 )
 from app.ports import Found, Model, Run, Services
-from app.review.anchor import anchor
+from app.review.anchor import UNPROVEN, anchor
 from app.review.answer import Usage
 from app.review.chunks import Chunk
 from app.review.coverage import Plan, Reason, plan_review, settle
 from app.review.event import Request
-from app.review.findings import Candidate, Dropped
+from app.review.findings import Candidate, Dropped, Finding, Gate
 from app.review.history import History, unseen
 from app.review.merge import merge
 from app.review.priority import Priority
 from app.review.prompt import Prompts, render_prompt
 from app.review.pull import Change, NotInDiff, Target
 from app.review.rank import rank
-from app.review.receipt import Outcome, Receipt, State, conclude
+from app.review.receipt import Outcome, Receipt, State, broken_off, conclude, unposted
 from app.review.render import compose
+from app.suggesting import check_suggestions
 
 UNSURE = (State.PARTIAL, State.CHECKED, State.SKIPPED)
 """Verdicts that are told to a person even where there is no finding."""
+READS_AT_ONCE = 8
+"""GitHub takes at most 100 requests at once, over all reviews of an installation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +54,15 @@ async def run_review(
 ) -> Receipt:
     """Review one change and publish the result once."""
     change = await s.changes.open(target)
+    if change.pull and change.pull.is_archived:
+        return await only_record(change, target, run, s)
     history = await s.memory.recall(target, run.id)
     async with s.verdicts.open(change, run) as check:
-        plan = await plan_what_is_left(change, request, history, s.model, how)
+        plan = await plan_what_is_left(change, request, run, history, s, how)
         by_model, by_analysers = await asyncio.gather(
-            ask_model(change, request, run, plan, s.model, how), run_analysers(change, s)
+            ask_model(change, request, run, plan, s.model, how), run_analysers(change, request, s)
         )
-        proven = anchor(by_model.candidates + by_analysers.candidates, change.diff, plan.shown)
+        proven = await prove(by_model.candidates + by_analysers.candidates, change, plan, s)
         merged = merge(proven.kept)
         news = unseen(merged.kept, history, change.diff, plan.shown)
         worth = rank(
@@ -63,13 +70,14 @@ async def run_review(
             min_priority=least_priority(change, request),
             max_comments=change.config.max_comments,
         )
+        kept = await check_suggestions(worth.kept, change, plan.shown, s.changes, s.syntax)
         coverage = settle(plan, by_model.outcomes)
         receipt = conclude(
             Outcome(
                 run_id=run.id,
                 change=change,
                 coverage=coverage,
-                findings=worth.kept + news.still_open,
+                findings=kept + news.still_open,
                 dropped=by_model.dropped + proven.dropped + merged.dropped + worth.dropped,
                 notices=change.not_in_diff + by_analysers.notices,
                 usage=by_model.usage,
@@ -77,28 +85,65 @@ async def run_review(
             )
         )
         await s.changes.confirm(change)
-        if worth.kept or (receipt.state in UNSURE and not news.still_open):
-            await s.publisher.publish(change, run, compose(receipt, worth.kept))
+        if kept or (receipt.state in UNSURE and not news.still_open):
+            receipt = await publish(change, run, receipt, kept, s)
         await s.memory.keep(target, receipt, coverage.newly_covered_keys)
         check.finish(receipt)
     return receipt
 
 
+async def only_record(change: Change, target: Target, run: Run, s: Services) -> Receipt:
+    """Keep a receipt of a run that may write nothing: an archived repository takes no writes."""
+    reason = "the repository is archived"
+    receipt = broken_off(run.id, head_sha=change.head_sha, state=State.SKIPPED, reason=reason)
+    await s.memory.keep(target, receipt)
+    return receipt
+
+
 async def plan_what_is_left(
-    change: Change, request: Request, history: History, model: Model | None, how: Asking
+    change: Change, request: Request, run: Run, history: History, s: Services, how: Asking
 ) -> Plan:
     """Plan what no run has covered yet; a wish is new for everything it may concern."""
-    asked_with = "\0".join((how.prompts.hash, model.name if model else ""))
+    budget = how.budget_tokens
+    if s.model:
+        budget = await s.memory.settle_budget(run.id, round(budget / s.model.token_ratio))
+    asked_with = "\0".join((how.prompts.hash, s.model.name if s.model else ""))
     return await asyncio.to_thread(
         plan_review,
         change.diff,
         request,
         change.config,
         covered=frozenset() if request.wish else history.covered,
-        budget_tokens=how.budget_tokens,
+        budget_tokens=budget,
         max_chunks=how.max_chunks,
+        attributes=change.attributes,
         rules_hash=hashlib.sha256(asked_with.encode()).hexdigest(),
     )
+
+
+async def prove(
+    candidates: tuple[Candidate, ...], change: Change, plan: Plan, s: Services
+) -> Gate[Finding]:
+    """Keep the candidates whose quote stands in the change, or in a changed file outside of it."""
+    proven = await asyncio.to_thread(anchor, candidates, change.diff, plan.shown)
+    unproven = {dropped.path for dropped in proven.dropped if dropped.reason == UNPROVEN}
+    heads = await read_heads(change, unproven, s)
+    if not heads:
+        return proven
+    texts = {path: head.decode("utf-8", "surrogateescape") for path, head in heads.items()}
+    return await asyncio.to_thread(anchor, candidates, change.diff, plan.shown, texts)
+
+
+async def publish(
+    change: Change, run: Run, receipt: Receipt, new: tuple[Finding, ...], s: Services
+) -> Receipt:
+    """Post the review. Where nobody may comment, the check run alone has it, and says so."""
+    try:
+        await s.publisher.publish(change, run, compose(receipt, new))
+    except Locked as exc:
+        log.warning("review.not_posted", reason=str(exc))
+        return unposted(receipt, str(exc))
+    return receipt
 
 
 def least_priority(change: Change, request: Request) -> Priority:
@@ -203,33 +248,52 @@ def _why_not(error: ModelError | AnswerInvalid) -> Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysed:
-    """What the analysers said, and what they could not look at."""
+    """What the analysers said within the focus, and what they could not look at."""
 
     candidates: tuple[Candidate, ...] = ()
     notices: tuple[NotInDiff, ...] = ()
 
 
-async def run_analysers(change: Change, s: Services) -> Analysed:
-    """Run every analyser over the changed files, side by side."""
-    wanted = [
-        file.new_path
-        for file in change.diff.files
-        if file.new_path
-        and file.hunks
-        and not (file.is_submodule or file.is_symlink)
-        and any(finder.wants(file.new_path) for finder in s.finders)
-    ]
-    contents = await asyncio.gather(*(s.changes.read(change, path) for path in wanted))
-    files = {path: text for path, text in zip(wanted, contents, strict=True) if text is not None}
+async def run_analysers(change: Change, request: Request, s: Services) -> Analysed:
+    """Run every analyser over the changed files, side by side; keep what the focus asks for."""
+    paths = {file.new_path or "" for file in change.diff.files}
+    wanted = {path for path in paths if any(finder.wants(path) for finder in s.finders)}
+    files = await read_heads(change, wanted, s)
     found = await asyncio.gather(*(finder.find(change, files) for finder in s.finders))
-    unread = {path: "not analysed: needs the file" for path in wanted if path not in files}
+    asked = request.areas or change.config.focus
+    unread = {
+        file.path: "not analysed: needs the file"
+        for file in change.diff.files
+        if file.path in wanted and file.hunks and file.path not in files
+    }
     return Analysed(
-        candidates=tuple(c for one in found for c in one.candidates),
+        candidates=tuple(c for one in found for c in one.candidates if c.area in asked),
         notices=tuple(
             NotInDiff(path=path, reason=reason)
             for path, reason in (unread | _missed(found)).items()
         ),
     )
+
+
+async def read_heads(change: Change, paths: Collection[str], s: Services) -> dict[str, bytes]:
+    """Read changed files at the head, a few at a time; those that cannot be had are left out."""
+    changed = [
+        file.new_path
+        for file in change.diff.files
+        if file.new_path in paths and file.hunks and not (file.is_submodule or file.is_symlink)
+    ]
+    slots = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def read(path: str) -> bytes | None:
+        async with slots:
+            return await s.changes.read(change, path)
+
+    contents = await asyncio.gather(*(read(path) for path in changed if path))
+    return {
+        path: content
+        for path, content in zip(changed, contents, strict=True)
+        if path and content is not None
+    }
 
 
 def _missed(found: list[Found]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 `bootstrap` builds adapters; everyone else is handed `Services`."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +17,7 @@ from app.review.prompt import Prompt
 from app.review.pull import Change, RunId, Target
 from app.review.receipt import Receipt
 from app.review.render import Review
+from app.review.syntax import Language
 
 
 class Clock(Protocol):
@@ -39,12 +40,21 @@ class Changes(Protocol):
         """Return a changed file at the head; None where it cannot be had."""
 
 
+async def always_ours() -> None:
+    """Hold a run that nobody else could have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run of a review. `attempt` counts from 1; it grows when a run is taken up again."""
+    """One run of a review. `attempt` counts from 1; it grows when a run is taken up again.
+
+    `renew` is called before each visible write; it raises when this attempt has lost the run to
+    another one.
+    """
 
     id: RunId
     attempt: int
+    renew: Callable[[], Awaitable[None]] = always_ours
 
 
 class Check(Protocol):
@@ -82,7 +92,7 @@ class Reaction(StrEnum):
 
 class Conversation(Protocol):
     async def react(self, target: Target, comment: CommentRef, reaction: Reaction) -> None:
-        """React to a comment; reacting twice is reacting once."""
+        """React to a comment, if GitHub lets us; reacting twice is reacting once."""
 
     async def say(self, target: Target, key: str, text: str) -> None:
         """Comment on the pull request, or edit our comment that was said under the same key."""
@@ -103,6 +113,10 @@ class Permissions(Protocol):
 class Model(Protocol):
     @property
     def name(self) -> str: ...
+
+    @property
+    def token_ratio(self) -> float:
+        """How many tokens the server counts for one of ours (`review/tokens.py`), so far."""
 
     async def ask(self, prompt: Prompt) -> Answer:
         """Ask one question. Raises a ModelError that says why there is no answer."""
@@ -149,6 +163,13 @@ class Child(Protocol):
         """
 
 
+class Syntax(Protocol):
+    async def count_errors(
+        self, language: Language, texts: Sequence[str]
+    ) -> tuple[int | None, ...]:
+        """Count the errors in each text; None where nobody could tell. Raises nothing."""
+
+
 class Answers(Protocol):
     """Model answers, kept by the content of their question."""
 
@@ -160,6 +181,12 @@ class Answers(Protocol):
 class Memory(Protocol):
     """What we remember of a pull request from one run to the next."""
 
+    async def settle_budget(self, run_id: RunId, tokens: int) -> int:
+        """Return the tokens that one question of this run may have; the first to say so counts.
+
+        So a run that is taken up again makes the same chunks and asks the same questions.
+        """
+
     async def recall(self, target: Target, run_id: RunId) -> History:
         """Tell what runs other than this one have said about a pull request."""
 
@@ -167,13 +194,94 @@ class Memory(Protocol):
         """Keep a run's receipt, its findings and what it covered; twice is once."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCheck:
+    """A check run of ours; without an `id` it is only known that we were about to open it.
+
+    `conclusion` is GitHub's word, None until it was completed.
+    """
+
+    run_id: RunId
+    target: Target
+    head_sha: str
+    name: str
+    id: int | None = None
+    conclusion: str | None = None
+
+
 class CheckRuns(Protocol):
-    """Which check runs on GitHub belong to which of our runs."""
+    """Which check runs on GitHub belong to which of our runs: one for each run and head."""
 
-    async def check_run(self, run_id: RunId) -> tuple[int, str] | None:
-        """Return (check run id, head sha) of this run's latest check run."""
+    async def check_runs(self, run_id: RunId) -> Sequence[KnownCheck]:
+        """Return what this run opened or was about to open, oldest first."""
 
-    async def keep_check_run(self, run_id: RunId, check_run_id: int, head_sha: str) -> None: ...
+    async def keep_check(self, check: KnownCheck) -> None:
+        """Remember a check run; what is told later of the same run and head replaces it."""
+
+    async def forget_check(self, check: KnownCheck) -> None:
+        """Forget a check run that was never opened, or is gone."""
+
+
+class Receipts(Protocol):
+    async def receipt(self, run_id: RunId) -> Receipt | None:
+        """Return the verdict of a run that came to one."""
+
+
+class UnfinishedChecks(Protocol):
+    async def unfinished_checks(self, *, since: float, before: float) -> Sequence[KnownCheck]:
+        """Return what we began between these times (epoch seconds) and did not complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedDelivery:
+    """One delivery as GitHub lists it, all its attempts together.
+
+    `id` is that of the latest attempt and `delivered_at` its time, by GitHub's clock in epoch
+    seconds; `guid` is what came, or should have come, as X-GitHub-Delivery.
+    """
+
+    guid: str
+    id: int
+    delivered_at: float
+    is_failed: bool
+    event: str
+    action: str
+
+
+class Deliveries(Protocol):
+    """What GitHub recorded of the App's deliveries."""
+
+    async def listed(self, since: float) -> Sequence[ListedDelivery]:
+        """List what was delivered since then (epoch seconds), or tried to be; oldest first."""
+
+    async def fetch(self, delivery: ListedDelivery) -> bytes | None:
+        """Return a delivery's payload as JSON; None where GitHub does not have it any more."""
+
+
+class SeenDeliveries(Protocol):
+    """How far GitHub's list was worked off."""
+
+    async def caught_up_until(self) -> float | None:
+        """Return the time that was noted last; None before the first time."""
+
+    async def unseen(self, ids: Collection[str]) -> frozenset[str]:
+        """Return those of these deliveries that led to no job yet and were not examined."""
+
+    async def note_examined(self, deliveries: Collection[ListedDelivery]) -> None:
+        """Remember that these need no second look, whatever became of them."""
+
+    async def note_caught_up(self, until: float, *, listed_from: float) -> None:
+        """Note a time; what was delivered before `listed_from` will not be asked for again."""
+
+
+class Kept(Protocol):
+    """All that we keep."""
+
+    async def clean(self, before: float) -> int:
+        """Remove what is older (epoch seconds), bit by bit; return the number of rows."""
+
+    async def size(self) -> int:
+        """Return the bytes that are in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +294,7 @@ class Services:
     memory: Memory
     model: Model | None
     finders: tuple[Finder, ...]
+    syntax: Syntax
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,11 +20,16 @@ async def respond(
     permission = await desk.permissions.permission(work.target, work.comment.author)
     if permission not in ALLOWED:
         log.event("command.refused", permission=permission.value)
+        if work.is_archived:
+            return ()
         refusal = render_refusal(work.comment.author, Permission.WRITE, permission)
         await desk.conversation.say(work.target, f"refused-{work.comment.author}", refusal)
         return ()
-    await desk.conversation.react(work.target, work.comment, Reaction.EYES)
     command = parse_line(work.line, mentions)
+    if work.is_archived:
+        log.event("command.not_answered", reason="the repository is archived")
+        return (_review(work, command, run_id),) if isinstance(command, ReviewCommand) else ()
+    await desk.conversation.react(work.target, work.comment, Reaction.EYES)
     match command:
         case ReviewCommand():
             return (_review(work, command, run_id),)

@@ -28,7 +28,15 @@ MAY_IMPORT = {
     "sandbox": ("app.sandbox", "app.review", "app.errors", "app.ports", "app.log"),
     "store": ("app.store", "app.review", "app.errors", "app.ports", "app.log"),
     "jobs": ("app.jobs", "app.store", "app.review", "app.errors", "app.ports", "app.log"),
-    "web": ("app.web", "app.review", "app.errors", "app.ports", "app.log", *PURE_OUTSIDE_REVIEW),
+    "web": (
+        "app.web",
+        "app.intake",
+        "app.review",
+        "app.errors",
+        "app.ports",
+        "app.log",
+        *PURE_OUTSIDE_REVIEW,
+    ),
     "demo": ("app.demo", "app.errors"),
 }
 BUILDERS = ("app.bootstrap", "app.cli")

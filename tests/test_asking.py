@@ -32,6 +32,8 @@ GOOD = {
 class Scripted:
     """A model that answers, or fails, in turn."""
 
+    token_ratio = 1.0
+
     name = "m-1"
 
     def __init__(self, *replies: str | ModelError) -> None:

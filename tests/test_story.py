@@ -285,3 +285,40 @@ async def test_a_wish_is_asked_although_all_is_covered(make: Make) -> None:
         await world.ended(2)
     assert len(world.model.questions) == 2 * first
     assert all("wrong means" in question.user for question in world.model.questions[first:])
+
+
+async def test_a_secret_in_a_file_that_never_leaves_is_still_reported(make: Make) -> None:
+    world = make(finds())
+    token = "ghp_" + "Zk3vQ9rT1xWb7LmN5cYd2HsJ8pFg4aKeUo6R"
+    world.state.push(world.pull, {".env": f"TOKEN={token}\n"})
+    async with world.running():
+        await world.comment("@codex review")
+        run = await world.ended()
+    [found] = receipt(run)["findings"]
+    assert (found["path"], found["sources"]) == (".env", ["secrets"])
+    assert token not in (run.text or "") + world.inline[0].body
+    assert not any(token[:20] in question.user for question in world.model.questions)
+
+
+async def test_a_suggestion_that_holds_becomes_a_block_and_one_that_breaks_the_file_prose(
+    make: Make,
+) -> None:
+    good = finding(suggestion="    return total / len(values) if values else 0.0")
+    bad = finding(
+        title="Sum is slow",
+        area="performance",
+        suggestion="    total = sum(values",
+        evidence_quote="    total = sum(values)",
+        code_location={"path": "stats.py", "side": "RIGHT", "line_range": {"start": 2, "end": 2}},
+    )
+    world = make(finds(good, bad))
+    async with world.running():
+        await world.comment("@codex review")
+        run = await world.ended()
+    by_line = {comment.place.line: comment.body for comment in world.inline}
+    block = "```suggestion\n    return total / len(values) if values else 0.0\n```"
+    assert block in by_line[3]
+    assert "```suggestion" not in by_line[2]
+    refused = {f["title"]: f.get("suggestion_refused") for f in receipt(run)["findings"]}
+    assert refused["mean([]) raises ZeroDivisionError"] is None
+    assert refused["Sum is slow"]

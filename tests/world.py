@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from app.bootstrap import SystemClock, running
+from app.bootstrap import INTERVALS, SystemClock, running
 from app.demo.deliveries import deliver
 from app.demo.events import comment_event
 from app.demo.github import create_app
@@ -27,6 +27,8 @@ from app.demo.records import (
     ReviewComment,
 )
 from app.demo.state import AppIdentity, State
+from app.ports import Clock
+from app.recovery import Intervals
 from app.settings import read_settings
 from tests.model_server import BASE_URL, ModelServer, Reply, Script
 
@@ -94,9 +96,14 @@ class World:
     private_key: str
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+    sent: list[httpx.Request] = field(default_factory=list)
+    """Every request that our program made, to whomever."""
 
     @asynccontextmanager
-    async def running(self, *, grace_s: float = 5.0) -> AsyncIterator[None]:
+    async def running(
+        self, *, grace_s: float = 5.0, intervals: Intervals = INTERVALS
+    ) -> AsyncIterator[None]:
         """Run our program; leaving stops it as a deploy would."""
         settings = read_settings(
             {
@@ -110,13 +117,20 @@ class World:
             }
         )
         github = httpx.AsyncClient(transport=httpx.ASGITransport(app=create_app(self.state)))
+        model = self.model.client()
+        github.event_hooks = model.event_hooks = {"request": [self._note]}
         async with (
             github,
-            self.model.client() as model,
-            running(settings, github, model, SystemClock(), grace_s=grace_s) as app,
+            model,
+            running(
+                settings, github, model, self.clock, grace_s=grace_s, intervals=intervals
+            ) as app,
         ):
             self.state.hook.url, self.state.hook.transport = HOOK, httpx.ASGITransport(app=app)
             yield
+
+    async def _note(self, request: httpx.Request) -> None:
+        self.sent.append(request)
 
     async def comment(self, body: str, login: str = "riley") -> IssueComment:
         """Let somebody write a comment, and deliver it."""

@@ -12,11 +12,9 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import uvicorn
 
 from app.demo import planted
 from app.demo.deliveries import deliver
@@ -25,6 +23,7 @@ from app.demo.faults import Fault
 from app.demo.github import create_app
 from app.demo.picture import Commented, Scene, Theme, draw
 from app.demo.records import CheckRun, Hook, PullRequest, Review
+from app.demo.serving import serving
 from app.demo.state import State, new_app
 
 REVIEWER = "riley"
@@ -61,7 +60,8 @@ def play(env: Mapping[str, str], *, keep: bool, picture: Path | None, say: Say) 
 async def tell(folder: Path, env: Mapping[str, str], *, keep: bool, say: Say) -> Told:
     """Tell the whole story in `folder`."""
     story = await asyncio.to_thread(_begin, folder, env, say)
-    async with _serving(story.state), contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        story.state.api_url = await stack.enter_async_context(serving(create_app(story.state)))
         stack.push_async_callback(story.stop)
         await story.introduce()
         await story.comment_and_crash()
@@ -319,30 +319,6 @@ def _begin(folder: Path, env: Mapping[str, str], say: Say) -> Story:
     )
 
 
-@contextlib.asynccontextmanager
-async def _serving(state: State) -> AsyncIterator[None]:
-    """Serve the stand-in on a free port of this machine."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    state.api_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(create_app(state), log_level="critical", date_header=False)
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        await serving
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the command line."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def] # as uvicorn declares it
-        yield
-
-
 def _submitted(state: State, pull: PullRequest) -> list[Review]:
     reviews = [r for r in state.reviews.values() if r.pull is pull and r.state != "PENDING"]
     return sorted(reviews, key=lambda review: review.id)
@@ -361,8 +337,9 @@ def _is_hit(bug: planted.Planted, finding: Mapping[str, object]) -> bool:
     start, end = finding["start_line"], finding["line"]
     if not isinstance(start, int) or not isinstance(end, int):
         return False
-    same = finding["path"] == bug.path and finding["side"] == bug.side
-    return same and start - 3 <= bug.line <= end + 3
+    bug_is = (bug.path, bug.side, bug.area)
+    found_is = (finding["path"], finding["side"], finding["area"])
+    return bug_is == found_is and start - 3 <= bug.line <= end + 3
 
 
 def _words(body: str) -> tuple[tuple[str, str], str]:

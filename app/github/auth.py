@@ -51,7 +51,7 @@ _LEVELS = ("read", "write", "admin")
 
 
 class AppAuth(httpx.Auth):
-    """Signs as the App. Learns from a 401 how far our clock is off."""
+    """Signs as the App. Learns from a 401 how far our clock is off, and signs anew, once."""
 
     def __init__(self, *, app_id: str, private_key: str, clock: Clock) -> None:
         self._app_id = app_id
@@ -66,7 +66,9 @@ class AppAuth(httpx.Auth):
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         self._sign(request)
         response = yield request
-        if response.status_code == 401 and self._corrects_clock(response):
+        if response.status_code == 401:
+            self._correct_clock(response)
+            self._renew_at = 0.0
             self._sign(request)
             yield request
 
@@ -86,16 +88,11 @@ class AppAuth(httpx.Auth):
             self._renew_at = now + JWT_LIFE_S - JWT_RENEWED_EARLY_S
         request.headers["Authorization"] = f"Bearer {self._jwt}"
 
-    def _corrects_clock(self, response: httpx.Response) -> bool:
-        """Take over GitHub's time; False when ours was right all along."""
+    def _correct_clock(self, response: httpx.Response) -> None:
+        """Take over GitHub's time, unless ours was right all along."""
         theirs = answered_at(response.headers)
-        if theirs is None:
-            return False
-        if abs(theirs - self.now()) < MIN_SKEW_S:
-            return False
-        self._skew_s = theirs - self._clock.now()
-        self._renew_at = 0.0
-        return True
+        if theirs is not None and abs(theirs - self.now()) >= MIN_SKEW_S:
+            self._skew_s = theirs - self._clock.now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

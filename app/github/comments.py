@@ -3,7 +3,8 @@
 import msgspec
 
 from app import log
-from app.github.transport import Account, GitHub, NotFound, Repository, decode
+from app.errors import AppError
+from app.github.transport import Account, GitHub, Repository, decode
 from app.ports import Reaction
 from app.review.event import CommentKind, CommentRef
 from app.review.marker import CommentMarker, comment_marker, parse_markers
@@ -23,7 +24,10 @@ class GitHubConversation:
         self._github = github
 
     async def react(self, target: Target, comment: CommentRef, reaction: Reaction) -> None:
-        """React to a comment, if it is still there; a review's body takes no reaction."""
+        """React to a comment; a review's body takes no reaction.
+
+        A reaction is a courtesy: where GitHub refuses it, the log says so and work goes on.
+        """
         match comment.kind:
             case CommentKind.ISSUE_COMMENT:
                 path = f"issues/comments/{comment.id}/reactions"
@@ -34,8 +38,8 @@ class GitHubConversation:
         repository = self._github.repository(target)
         try:
             await repository.write("POST", path, {"content": reaction.value}, is_repeatable=True)
-        except NotFound:
-            log.event("reaction.comment_gone", comment=comment.id)
+        except AppError as exc:
+            log.warning("reaction.refused", comment=comment.id, reason=str(exc))
 
     async def say(self, target: Target, key: str, text: str) -> None:
         """Comment on the pull request, or edit our comment that was said under the same key."""

@@ -50,6 +50,7 @@ class _Repository(msgspec.Struct, frozen=True, kw_only=True):
     id: _Id
     name: _Name
     owner: _Owner
+    archived: bool = False
 
 
 class _PullRequestLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +148,7 @@ def _comment_created(payload: _IssueComment) -> CommentCreated:
         author_is_bot=any(user.type == _BOT for user in (comment.user, sender) if user),
         app_id=app.id if app else None,
         is_pull_request=payload.issue.pull_request is not None,
+        is_archived=payload.repository.archived,
     )
 
 

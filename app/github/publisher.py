@@ -22,6 +22,7 @@ from app.github.transport import (
     decode,
 )
 from app.ports import Run
+from app.review.anchor import is_commentable
 from app.review.diff import Diff, Side
 from app.review.findings import Location
 from app.review.marker import Marker, ReviewMarker, parse_markers
@@ -121,10 +122,14 @@ class GitHubPublisher:
                 log.event("review.found", review=found.id)
                 return
         if pending and ReviewMarker(run_id=run.id, head_sha=pull.head_sha) in pending.markers:
+            await run.renew()
             return await _submit(repository, number, pending.id, pending.body or review.body)
         if pending:
+            await run.renew()
             await _delete(repository, number, pending.id)
+        await run.renew()
         created = await _create(repository, pull, review)
+        await run.renew()
         await _submit(repository, number, created.id, review.body)
 
     async def _our_reviews(self, repository: Repository, number: int) -> list[ReviewWire]:
@@ -213,12 +218,8 @@ def _folded(review: Review, comments: tuple[InlineComment, ...]) -> Review:
 
 
 def _is_in_diff(location: Location, diff: Diff) -> bool:
-    """Whether one hunk of this file shows both ends of the place on its side."""
-    for file in diff.files:
-        if file.path != location.path:
-            continue
-        for hunk in file.hunks:
-            lines = {line.old if location.side is Side.LEFT else line.new for line in hunk.lines}
-            if {location.start_line, location.line} <= lines:
-                return True
-    return False
+    return any(
+        is_commentable(file, location.side, location.start_line, location.line)
+        for file in diff.files
+        if file.path == location.path
+    )

@@ -53,11 +53,15 @@ ENDED = frozenset(state for state, following in NEXT.items() if not following)
 
 
 class Respond(msgspec.Struct, frozen=True, kw_only=True, tag="respond"):
-    """Answer one command. `line` is the command as it was written; the handler parses it."""
+    """Answer one command. `line` is the command as it was written; the handler parses it.
+
+    `is_archived`: the repository takes no writes, so there is nothing to answer with.
+    """
 
     target: Target
     comment: CommentRef
     line: str
+    is_archived: bool = False
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):

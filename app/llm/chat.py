@@ -31,6 +31,9 @@ PATIENCE = 3.0
 MIN_PATIENCE_S = 300.0
 """… but never give up before this, where the server only asks us to wait."""
 
+RATIO_STEP, MIN_RATIO, MAX_RATIO = 0.25, 0.5, 3.0
+"""How far one answer moves the ratio of tokens, and the bounds of belief in a server's count."""
+
 
 class Form(IntEnum):
     """How the answer's form is asked for, from strict to not at all."""
@@ -104,10 +107,16 @@ class ChatModel:
         self._clock = clock
         self._jitter = jitter
         self._form = Form.JSON_SCHEMA
+        self._token_ratio = 1.0
 
     @property
     def name(self) -> str:
         return self._model
+
+    @property
+    def token_ratio(self) -> float:
+        """How many tokens the server counts for one of ours; moves with each answer that tells."""
+        return self._token_ratio
 
     async def ask(self, prompt: Prompt) -> Answer:
         """Ask one question, again as often as makes sense. Raises a ModelError.
@@ -124,6 +133,7 @@ class ChatModel:
             if isinstance(outcome, _Completion):
                 self._form = max(self._form, form)
                 usage = spent + outcome.usage
+                self._learn_ratio(prompt, outcome.usage)
                 self._log_answer(usage, outcome, took_s=self._clock.now() - began)
                 return Answer(
                     text=outcome.text, model=self._model, usage=usage, is_cut=outcome.is_cut
@@ -136,6 +146,13 @@ class ChatModel:
                 log.event("model.form_refused", model=self._model, next=form.name.lower())
                 continue
             await self._wait(outcome, patience)
+
+    def _learn_ratio(self, prompt: Prompt, usage: Usage) -> None:
+        if usage.is_estimated:
+            return
+        told = usage.input_tokens / _tokens_in(prompt)
+        moved = self._token_ratio + RATIO_STEP * (told - self._token_ratio)
+        self._token_ratio = min(max(moved, MIN_RATIO), MAX_RATIO)
 
     async def _wait(self, fault: Fault, patience: _Patience) -> None:
         wait = patience.wait_s(fault, self._jitter())
@@ -299,10 +316,14 @@ def _usage(told: object, prompt: Prompt, text: str) -> Usage:
     tokens_out = _count(fields.get("completion_tokens"))
     return Usage(
         calls=1,
-        input_tokens=tokens_in or estimate(prompt.system) + estimate(prompt.user),
+        input_tokens=tokens_in or _tokens_in(prompt),
         output_tokens=tokens_out or estimate(text),
         is_estimated=not (tokens_in and tokens_out),
     )
+
+
+def _tokens_in(prompt: Prompt) -> int:
+    return estimate(prompt.system) + estimate(prompt.user)
 
 
 def _count(value: object) -> int:

@@ -26,6 +26,10 @@ class Remembered:
     def name(self) -> str:
         return self._model.name
 
+    @property
+    def token_ratio(self) -> float:
+        return self._model.token_ratio
+
     async def ask(self, prompt: Prompt) -> Answer:
         """Return the kept answer, or ask and keep it. An answer that was cut is not kept."""
         key = question_key(self.name, prompt)

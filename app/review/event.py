@@ -35,6 +35,7 @@ class CommentCreated:
     author_is_bot: bool
     app_id: int | None
     is_pull_request: bool
+    is_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

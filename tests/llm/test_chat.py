@@ -16,7 +16,7 @@ from app.errors import (
     OutOfCredit,
     PromptTooLong,
 )
-from app.llm.chat import MAX_ANSWER_BYTES, MAX_TRIES, ChatModel
+from app.llm.chat import MAX_ANSWER_BYTES, MAX_RATIO, MAX_TRIES, ChatModel
 from app.review.answer import Answer, Usage
 from app.review.prompt import Prompt
 from app.review.tokens import estimate
@@ -468,3 +468,14 @@ async def test_who_waits_to_try_again_holds_no_slot(clock: FakeClock) -> None:
     server = ModelServer(in_turn(error(500, "boom"), "hello"))
     await ask(server, Watching(), slots=slots)
     assert free == [True]
+
+
+async def test_what_the_server_counts_moves_the_ratio_of_tokens(clock: FakeClock) -> None:
+    usage = {"prompt_tokens": 10_000, "completion_tokens": 5}
+    server = ModelServer(in_turn(Completion(text="hello", usage=usage)))
+    async with server.client() as client:
+        model = model_over(client, clock)
+        assert model.token_ratio == 1.0
+        for _ in range(20):
+            await model.ask(PROMPT)
+        assert model.token_ratio == MAX_RATIO

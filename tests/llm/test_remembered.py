@@ -34,6 +34,8 @@ class Kept:
 class Counting:
     """A model that numbers its answers; those listed in `failing` it does not give."""
 
+    token_ratio = 1.0
+
     def __init__(self, *, name: str = "m-1", is_cut: bool = False, failing: int = 0) -> None:
         self.name = name
         self.asked = 0
@@ -102,6 +104,8 @@ async def test_different_questions_do_not_wait_for_each_other() -> None:
     gate = asyncio.Event()
 
     class Waiting(Counting):
+        token_ratio = 1.0
+
         async def ask(self, prompt: Prompt) -> Answer:
             if prompt.user == "slow":
                 await gate.wait()

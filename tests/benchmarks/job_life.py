@@ -1,0 +1,87 @@
+"""Measures the whole life of a trivial job against bare commits of one row to the same disk.
+
+Run it from the checkout: `python -m tests.benchmarks.job_life`. Exit status 1 if a bound is
+broken. A life is what the server does with it: stored with its delivery, claimed, ended.
+"""
+
+import asyncio
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from app.bootstrap import SystemClock
+from app.jobs.job import JobState, Lane, NewJob, Respond
+from app.jobs.sqlite import Limit, SqliteJobs
+from app.review.event import CommentKind, CommentRef
+from app.review.pull import InstallationId, RunId, Target
+from app.store.database import open_database
+from tests.benchmarks.rig import Verdicts, quantile
+
+ROUNDS, N = 20, 100
+MAX_COMMITS = 4.0
+
+TARGET = Target(
+    installation_id=InstallationId(1), repository_id=1, owner="acme", repo="shop", number=1
+)
+
+
+async def main() -> int:
+    verdicts = Verdicts()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bare = _bare(folder / "bare.db")
+        database = await open_database(folder / "ours.db")
+        limits = dict.fromkeys(Lane, Limit(in_all=8, per_installation=8))
+        jobs = SqliteJobs(database, SystemClock(), limits)
+        commits, lives = [], []
+        for number in range(ROUNDS):
+            commits.append(_commit(bare, number * N) / N)
+            lives.append(await _live(jobs, number * N) / N)
+        await database.close()
+        bare.close()
+    commit_s, life_s = quantile(commits, 0.5), quantile(lives, 0.5)
+    print(f"one commit {1000 * commit_s:.3f} ms, one life {1000 * life_s:.3f} ms")
+    verdicts.hold("bare commits in one life", life_s / commit_s, MAX_COMMITS)
+    return verdicts.status()
+
+
+def _bare(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT)")
+    return connection
+
+
+def _commit(connection: sqlite3.Connection, first: int) -> float:
+    """Commit N rows one by one; return the seconds."""
+    began = time.perf_counter()
+    for id in range(first, first + N):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO rows VALUES (?, ?)", (id, "@codex help"))
+        connection.execute("COMMIT")
+    return time.perf_counter() - began
+
+
+async def _live(jobs: SqliteJobs, first: int) -> float:
+    """Live N lives one after another; return the seconds."""
+    began = time.perf_counter()
+    for id in range(first, first + N):
+        await jobs.submit(f"delivery-{id}", (_job(id),))
+        job = await jobs.claim(Lane.RESPOND)
+        if job is None:
+            raise RuntimeError("the job was not there")
+        await jobs.finish(job, JobState.DONE)
+    return time.perf_counter() - began
+
+
+def _job(id: int) -> NewJob:
+    comment = CommentRef(kind=CommentKind.ISSUE_COMMENT, id=id, author="riley")
+    work = Respond(target=TARGET, comment=comment, line="@codex help")
+    return NewJob(work=work, run_id=RunId(str(id)), dedupe_key=str(id))
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,305 @@
+"""Killed at every effect, one by one, and started again: the work is done, and it is done once.
+
+The server is a real process (`crashing_server.py`), GitHub and the model are on ports of this one.
+A first run without a crash tells which effects there are and what they come to; then each gets a
+world of its own in which the server dies there.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from app.demo.deliveries import redeliver
+from app.demo.github import create_app
+from app.demo.serving import address, listen, serving
+from app.demo.state import AppIdentity, new_app
+from tests.model_server import Question, Reply, Script, error
+from tests.outcome import Outcome, read_outcome
+from tests.world import World, build_world, finding, finds
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+PATIENCE_S = 20.0
+TRAILING_S = 1.5
+"""A commit shows as done when the next transaction begins: with the next look for work."""
+AT_ONCE = 2
+
+LINES = [f"limit_{letter} = {number}" for number, letter in enumerate("abcdef", start=10)]
+MANY = [
+    finding(
+        title=f"Limit {number} is off by one",
+        code_location={
+            "path": "limits.py",
+            "side": "RIGHT",
+            "line_range": {"start": number, "end": number},
+        },
+        evidence_quote=line,
+    )
+    for number, line in enumerate(LINES, start=1)
+]
+"""One more than the comments that a review may have: the last becomes an annotation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What somebody writes, how the model takes it, and what must come of it."""
+
+    body: str
+    script: Callable[[World], Script]
+    outcome: Outcome
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def _push_then_find(world: World) -> Script:
+    """While the first question is being answered, somebody pushes."""
+    found = finds(finding())
+
+    def script(question: Question) -> Reply:
+        if len(world.pull.commits()) == 1:
+            world.state.push(world.pull, {"other.py": "x = 1\n"})
+        return found(question)
+
+    return script
+
+
+STORIES = {
+    "findings and help": Story(
+        body="@codex review\n@codex help",
+        files={"limits.py": "".join(f"{line}\n" for line in LINES)},
+        script=lambda _: finds(*MANY),
+        outcome=Outcome(
+            reviews=(
+                "COMMENTED on the head: "
+                "limits.py:1 limits.py:2 limits.py:3 limits.py:4 limits.py:5",
+            ),
+            checks=("completed neutral on the head, 1 annotations: Reviewed: 6 findings (6 P1)",),
+            said=("answer",),
+            reactions=("eyes",),
+        ),
+    ),
+    "a push meanwhile": Story(
+        body="@codex review",
+        script=_push_then_find,
+        outcome=Outcome(
+            reviews=("COMMENTED on the head: stats.py:3",),
+            checks=(
+                "before: completed cancelled, 0 annotations, Superseded: a newer commit was pushed",
+                "completed neutral on the head, 0 annotations: Reviewed: 1 finding (1 P1)",
+            ),
+            reactions=("eyes",),
+        ),
+    ),
+    "clean": Story(
+        body="@codex review",
+        script=lambda _: finds(),
+        outcome=Outcome(
+            checks=("completed success on the head, 0 annotations: Reviewed: no findings",),
+            reactions=("+1", "eyes"),
+        ),
+    ),
+    "out of credit": Story(
+        body="@codex review",
+        script=lambda _: lambda _: error(429, "You have no credit", code="insufficient_quota"),
+        outcome=Outcome(
+            checks=("completed neutral on the head, 0 annotations: NOT REVIEWED: out of credit",),
+            said=("failure",),
+            reactions=("confused", "eyes"),
+        ),
+    ),
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Machine:
+    """The machine that our server runs on: its port, its disk, and how it is started."""
+
+    world: World
+    listener: socket.socket
+    model_url: str
+
+    @asynccontextmanager
+    async def server(self, crash_at: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start the server; on leaving it is killed, if it still lives."""
+        with (self.world.folder / "server.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.crashing_server",
+                env=self._env(crash_at),
+                pass_fds=[self.listener.fileno()],
+                stderr=log,
+                stdout=log,
+            )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    def _env(self, crash_at: str) -> dict[str, str]:
+        world = self.world
+        return {
+            "PATH": os.environ["PATH"],
+            "APP_ID": str(world.state.app.id),
+            "PRIVATE_KEY": world.private_key,
+            "WEBHOOK_SECRET": world.state.app.webhook_secret,
+            "GITHUB_API_URL": world.state.api_url,
+            "DATABASE_URL": f"sqlite:///{self.database}",
+            "OPENAI_BASE_URL": self.model_url,
+            "MODEL": "scripted",
+            "LISTENER": str(self.listener.fileno()),
+            "EFFECTS": str(self.world.folder / "effects"),
+            "CRASH_AT": crash_at,
+        }
+
+    @property
+    def database(self) -> Path:
+        return self.world.folder / "codex-review.db"
+
+    def effects(self) -> list[str]:
+        return (self.world.folder / "effects").read_text().splitlines()
+
+    def last_words(self) -> str:
+        return (self.world.folder / "server.log").read_text("utf-8", "replace")[-500:]
+
+    def is_quiet(self) -> bool:
+        """Whether some delivery was taken, and all that came of it has ended."""
+        taken = any(200 <= d.status_code < 300 for d in self.world.state.deliveries)
+        return taken and self._ask("SELECT count(*) FROM jobs WHERE ended_at IS NULL") == [0]
+
+    def kept_answers(self) -> set[object]:
+        """The questions whose answers are on the disk."""
+        texts = self._ask("SELECT text FROM answers")
+        return {json.loads(str(text))["overall_explanation"] for text in texts}
+
+    def _ask(self, statement: str) -> list[object]:
+        # Read only: the last one who closes a database for writing tidies up behind a crash.
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+            try:
+                return [row[0] for row in db.execute(statement)]
+            except sqlite3.OperationalError:
+                return []
+
+    async def until_quiet(self, server: asyncio.subprocess.Process) -> None:
+        """Raises TimeoutError, also when the server has died."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self.is_quiet():
+                if server.returncode is not None:
+                    raise TimeoutError
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def machine(
+    story: Story, folder: Path, identity: tuple[AppIdentity, str]
+) -> AsyncIterator[Machine]:
+    world = await asyncio.to_thread(build_world, folder, identity, finds())
+    if story.files:
+        world.state.push(world.pull, story.files, force=True)
+    world.model.script = _signed(story.script(world))
+    with listen() as listener:
+        async with (
+            serving(create_app(world.state)) as github_url,
+            serving(world.model.app) as model_url,
+        ):
+            world.state.api_url = github_url
+            world.state.hook.url = f"{address(listener)}/webhook"
+            yield Machine(world=world, listener=listener, model_url=f"{model_url}/v1")
+
+
+def _signed(script: Script) -> Script:
+    """Let each answer tell to which question it belongs."""
+
+    def signed(question: Question) -> Reply:
+        reply = script(question)
+        if not isinstance(reply, str):
+            return reply
+        return json.dumps({**json.loads(reply), "overall_explanation": _name(question)})
+
+    return signed
+
+
+def _name(question: Question) -> str:
+    return hashlib.sha256(json.dumps(question.body).encode()).hexdigest()
+
+
+async def run_through(one: Machine, story: Story) -> tuple[Outcome, list[str]]:
+    """Play a story without a crash; return what it comes to and its effects."""
+    async with one.server() as server:
+        comment = await one.world.comment(story.body)
+        await one.until_quiet(server)
+        await asyncio.sleep(TRAILING_S)
+    return read_outcome(one.world, comment.id), one.effects()
+
+
+async def die_and_come_back(one: Machine, story: Story, effect: str) -> list[str]:
+    """Play a story with a crash at one effect; return what went wrong."""
+    world = one.world
+    comment = world.state.comment(world.pull, "riley", story.body)
+    async with one.server(crash_at=effect) as first:
+        delivering = asyncio.create_task(world.deliver(comment))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                died_of = await first.wait()
+        except TimeoutError:
+            delivering.cancel()
+            return ["this effect was not reached"]
+    kept = one.kept_answers() if one.database.exists() else set()
+    async with one.server() as second:
+        delivery = await delivering
+        if not 200 <= delivery.status_code < 300:
+            await redeliver(world.state, delivery.guid)
+        try:
+            await one.until_quiet(second)
+        except TimeoutError:
+            return [f"never quiet: {read_outcome(world, comment.id)}; {one.last_words()}"]
+    problems = [] if died_of == -signal.SIGKILL else [f"it ended with {died_of}"]
+    found = read_outcome(world, comment.id)
+    if found != story.outcome:
+        problems.append(f"came to {found}")
+    asked = Counter(_name(question) for question in world.model.questions)
+    for name, times in asked.items():
+        if times > (1 if name in kept else 2):
+            problems.append(f"a question was asked {times} times, kept: {name in kept}")
+    return problems
+
+
+@pytest.fixture(scope="module")
+def identity() -> tuple[AppIdentity, str]:
+    return new_app("a secret")
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_killed_at_every_effect_it_still_does_everything_once(
+    name: str, tmp_path: Path, identity: tuple[AppIdentity, str]
+) -> None:
+    story = STORIES[name]
+    async with machine(story, tmp_path / "whole", identity) as one:
+        came_to, effects = await run_through(one, story)
+    assert came_to == story.outcome
+    assert {effect.split()[0] for effect in effects} == {"before", "after"}
+
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def play(number: int, effect: str) -> list[str]:
+        async with slots, machine(story, tmp_path / str(number), identity) as one:
+            problems = await die_and_come_back(one, story, effect)
+        return [f"{effect} ({one.world.folder}): {problem}" for problem in problems]
+
+    played = await asyncio.gather(*map(partial(play), range(len(effects)), effects))
+    assert [problem for problems in played for problem in problems] == []
