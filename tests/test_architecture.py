@@ -151,3 +151,10 @@ def commands() -> set[str]:
     from app.cli import main
 
     return {name for name, command in main.commands.items() if not command.hidden}
+
+
+@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"])
+def test_every_path_that_a_document_names_exists(document: str) -> None:
+    text = (CHECKOUT / document).read_text("utf-8")
+    for name in re.findall(r"`((?:app|tests|prompts)/[\w./-]*)`", text):
+        assert (CHECKOUT / name).exists(), name

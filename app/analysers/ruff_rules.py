@@ -94,7 +94,10 @@ _IMPORTED = "The module is imported."
 _CALLED_TWICE = "The function is called more than once."
 _OUTSIDE = "A part of the value comes from outside."
 _FORMAT = "The string is formatted."
-_SHELL = "Its words can run any command: pass a list of arguments without a shell."
+_SHELL_TITLE = "A shell runs a command made of text"
+_SHELL = (
+    "Whoever controls a part of it runs any command: pass a list of arguments, without a shell."
+)
 _CERTIFICATE = "Anyone on the way can read and change the traffic."
 _NOT_PYTHON = "Python refuses to import the module."
 
@@ -290,8 +293,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             title="SSH host keys are not checked",
             trigger="Somebody sits between both ends.",
         ),
-        "S602": _unsafe(_SHELL, Priority.P1, 0.8, title="A shell runs the text", trigger=_OUTSIDE),
-        "S605": _unsafe(_SHELL, Priority.P1, 0.8, title="A shell runs the text", trigger=_OUTSIDE),
+        "S602": _unsafe(_SHELL, Priority.P1, 0.8, title=_SHELL_TITLE, trigger=_OUTSIDE),
+        "S605": _unsafe(_SHELL, Priority.P1, 0.8, title=_SHELL_TITLE, trigger=_OUTSIDE),
         "S608": _unsafe(
             "It can change the statement: pass it as a parameter.",
             confidence=0.6,

@@ -133,7 +133,7 @@ def _candidate(file: FileDiff, line: int, evidence: str, kind: str) -> Candidate
         area=Area.SECURITY,
         priority=_priority(file, is_guess=is_guess),
         confidence=0.7 if is_guess else 0.95,
-        title=f"Added in plain text: {kind}",
+        title=f"{kind[:1].upper()}{kind[1:]} in plain text",
         body=BODY,
         trigger=TRIGGER,
         evidence=evidence,

@@ -44,7 +44,7 @@ async def test_a_secret_is_told_whole_and_masked() -> None:
                 area=Area.SECURITY,
                 priority=Priority.P0,
                 confidence=0.95,
-                title="Added in plain text: GitHub token",
+                title="GitHub token in plain text",
                 body=BODY,
                 trigger=TRIGGER,
                 evidence=f"GITHUB=ghp_{MASK * 40}",
