@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain, pairwise
 from types import MappingProxyType
-from typing import NamedTuple
 
+import msgspec
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as UnidiffHunk
 from unidiff.patch import PatchSet
@@ -57,8 +57,9 @@ GITHUB_STATUS: Mapping[str, Status] = MappingProxyType(
 )
 
 
-class Line(NamedTuple):
-    """One line of a hunk. A tuple, because a diff holds very many of them.
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One line of a hunk. A diff holds very many of them: small, and no work for the collector,
+    whose passes would stop the event loop while a large diff is parsed beside it.
 
     `kind` is "+", "-" or " "; `old` and `new` are 1-based, None where the line does not exist;
     `text` is without its `\\n` (a `\\r` stays); `has_newline` is False for a last line without.
@@ -564,7 +565,7 @@ def _convert(hunk: UnidiffHunk) -> Hunk:
         if kind == "\\":
             if not lines:
                 raise _Damage("a hunk cannot be read")
-            lines[-1] = lines[-1]._replace(has_newline=False)
+            lines[-1] = msgspec.structs.replace(lines[-1], has_newline=False)
         elif kind:  # none: an empty line after the hunk
             if text == "\n":
                 text = ""

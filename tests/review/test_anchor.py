@@ -1,10 +1,19 @@
 """Where a finding comes to stand: on its lines, moved to its quote, in the summary, or nowhere."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from app.review.anchor import AMBIGUOUS, OUTSIDE, Range, anchor, commentable, is_commentable
+from app.review.anchor import (
+    AMBIGUOUS,
+    NOT_SHOWN,
+    OUTSIDE,
+    Range,
+    anchor,
+    commentable,
+    is_commentable,
+)
 from app.review.diff import Diff, Side, parse_diff
 from app.review.findings import (
     Candidate,
@@ -15,6 +24,7 @@ from app.review.findings import (
     fingerprint,
 )
 from app.review.focus import Area
+from app.review.masking import mask, visible
 from app.review.priority import Priority
 
 RIGHT, LEFT = Side.RIGHT, Side.LEFT
@@ -363,6 +373,30 @@ def test_a_quote_is_compared_with_what_the_model_was_shown() -> None:
 def test_an_analyser_quotes_the_line_itself_even_where_it_was_masked() -> None:
     shown = {("app.py", RIGHT, 11): "    data = read(<masked:1>)"}
     assert place(claim("    data = read(path)", 11), shown=shown) == ("RIGHT", 11, 11)
+
+
+def test_a_masked_line_may_be_quoted_as_everything_that_we_show_is_masked() -> None:
+    key = "AKIA" + "ABCDEFGHIJ234567"
+    line = f'key = "{key}"'
+    diff = parse_diff(edit(f"@@ -0,0 +1 @@\n+{line}\n").encode())
+    masked = visible(mask(line))
+    assert key not in masked
+    assert place(claim(masked, 1), diff) == ("RIGHT", 1, 1)
+    assert place(claim(line, 1), diff) == ("RIGHT", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "summary_reason"), [(15, NOT_SHOWN), (300, NOT_SHOWN), (3, OUTSIDE)]
+)
+def test_a_file_that_github_shows_no_diff_of_has_its_findings_in_the_summary(
+    line: int, summary_reason: str
+) -> None:
+    hidden = Diff(files=tuple(replace(file, takes_comments=False) for file in DIFF.files))
+    assert commentable(hidden.files[0], RIGHT) == ()
+    quote = "LIMIT = 5" if summary_reason == OUTSIDE else "log(data)"
+    number = 3 if summary_reason == OUTSIDE else 15
+    found = place(claim(quote, line), hidden, head_text={"app.py": HEAD})
+    assert found == ("RIGHT", number, number, summary_reason)
 
 
 def test_what_was_shown_of_another_file_proves_nothing() -> None:
