@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -55,6 +55,8 @@ RESPOND_SLOTS = 8
 GRACE_S = 20.0
 """How long a stop waits for running reviews before it hands them back."""
 IDENTITY_RETRY_S = 30.0
+SLUG = "slug"
+"""The name under which the App's own name is kept."""
 INTERVALS = Intervals()
 
 PACKAGE = Path(__file__).parent
@@ -124,10 +126,15 @@ async def running(
         await jobs.take_over()
         github = _github(settings, github_http, clock)
         verdicts = GitHubVerdicts(github, StoredCheckRuns(database, clock))
-        worker = await _worker(settings, jobs, store, verdicts, github, model_http, clock)
+        known_slug = await store.kept_value(SLUG)
+
+        def slug() -> str | None:
+            return github.slug or known_slug
+
+        worker = await _worker(settings, jobs, store, verdicts, github, slug, model_http, clock)
         rules = Rules(
             app_id=settings.app_id,
-            slug=lambda: github.slug,
+            slug=slug,
             mentions=settings.mentions,
             allowed_owners=settings.allowed_owners,
         )
@@ -138,7 +145,8 @@ async def running(
         rounds = _rounds(settings, intervals, database, store, jobs, github, rules, clock)
         async with asyncio.TaskGroup() as tasks:
             working = tasks.create_task(worker.run())
-            beside = [tasks.create_task(one) for one in (_learn_identity(github, clock), *rounds)]
+            learning = _learn_identity(github, store, clock)
+            beside = [tasks.create_task(one) for one in (learning, *rounds)]
             try:
                 yield Starlette(routes=[webhook(door, jobs)])
             finally:
@@ -197,6 +205,7 @@ async def _worker(
     store: Store,
     verdicts: GitHubVerdicts,
     github: GitHub,
+    slug: Callable[[], str | None],
     model_http: httpx.AsyncClient,
     clock: Clock,
 ) -> Worker:
@@ -220,7 +229,7 @@ async def _worker(
             ),
         ),
         mentions=settings.mentions,
-        slug=lambda: github.slug,
+        slug=slug,
     )
     slots = {lane: limit.in_all for lane, limit in _limits(settings).items()}
     return Worker(
@@ -292,11 +301,15 @@ def _github(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> GitHub
     return GitHub(connection, credentials)
 
 
-async def _learn_identity(github: GitHub, clock: Clock) -> None:
-    """Ask GitHub which App we are until it answers: our own name is a mention too."""
+async def _learn_identity(github: GitHub, store: Store, clock: Clock) -> None:
+    """Ask GitHub which App we are until it answers: our own name is a mention too.
+
+    It is kept, so that after the first start no delivery has to wait for it.
+    """
     while True:
         try:
             identity = await github.identity()
+            await store.keep_value(SLUG, identity.slug)
         except AppError as exc:
             log.error("identity.unknown", reason=str(exc))
             await clock.sleep(IDENTITY_RETRY_S)

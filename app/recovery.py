@@ -104,7 +104,7 @@ class CatchUp:
         left = await self._take_each(one for guid, one in wanted.items() if guid in unseen)
         newest = listed[-1].delivered_at if listed else 0.0
         until = min((one.delivered_at for one in left), default=max(before or 0.0, newest))
-        if before is None:  # the next round sees some of these again, and may then want all
+        if self.takes_all and before is None:  # the next round sees these again, and wants all
             await self.seen.note_examined([one for one in listed if one not in left])
         if until != before:
             await self.seen.note_caught_up(until, listed_from=until - self.overlap_s)

@@ -153,7 +153,9 @@ def commands() -> set[str]:
     return {name for name, command in main.commands.items() if not command.hidden}
 
 
-@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
+)
 def test_every_path_that_a_document_names_exists(document: str) -> None:
     text = (CHECKOUT / document).read_text("utf-8")
     for name in re.findall(r"`((?:app|tests|prompts)/[\w./-]*)`", text):

@@ -124,6 +124,8 @@ class FaultsAndRecord:
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
+        if body is None:
+            return
         fault = self._next_fault(scope)
         captured = _Captured()
         if fault is not None and fault.when == "before":
@@ -189,10 +191,13 @@ async def _answer_of(fault: Fault, scope: Scope, captured: _Captured) -> None:
     await response(scope, _replay(b""), captured.take)
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive) -> bytes | None:
+    """Read a request's body; None of a client that hung up, or was killed, before its end."""
     body = b""
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         part: bytes = message.get("body", b"")
         body += part
         if not message.get("more_body", False):

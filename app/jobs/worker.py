@@ -293,6 +293,8 @@ async def _outcome(work: Awaitable[Sequence[NewJob] | None]) -> _Ending:
         return _Done(await work or ())
     except LeaseLost:
         return _Lost()
+    except Stopped as exc:
+        return _Ended(exc.state, exc)
     except Exception as exc:
         return _Failed(exc)
 

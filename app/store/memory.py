@@ -1,4 +1,4 @@
-"""What we remember between runs: answers, receipts, coverage, check runs, values.
+"""What we remember between runs: answers, receipts, coverage, budgets, values.
 
 Knows which rows hold them; knows nothing of what they mean. Everything here may be asked twice.
 """
@@ -17,7 +17,7 @@ from app.store.database import Database
 
 
 class Store:
-    """The ports Answers, Memory and CheckRuns, and values that are made once."""
+    """The ports Answers and Memory, and values that are kept by name."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -120,33 +120,6 @@ class Store:
 
         return await self._database.transact(read)
 
-    async def check_run(self, run_id: RunId) -> tuple[int, str] | None:
-        """Return (check run id, head sha) of this run's latest check run."""
-
-        def read(connection: sqlite3.Connection) -> tuple[int, str] | None:
-            row = connection.execute(
-                """
-                SELECT check_run_id, head_sha FROM check_runs WHERE run_id = ?
-                ORDER BY created_at DESC, check_run_id DESC LIMIT 1""",
-                (run_id,),
-            ).fetchone()
-            return row and (row["check_run_id"], row["head_sha"])
-
-        return await self._database.transact(read)
-
-    async def keep_check_run(self, run_id: RunId, check_run_id: int, head_sha: str) -> None:
-        now = self._clock.now()
-
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                """
-                INSERT INTO check_runs (run_id, check_run_id, head_sha, created_at)
-                VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING""",
-                (run_id, check_run_id, head_sha, now),
-            )
-
-        await self._database.transact(write)
-
     async def settle_budget(self, run_id: RunId, tokens: int) -> int:
         """Return the budget of a run, the one that was settled first."""
         now = self._clock.now()
@@ -164,6 +137,26 @@ class Store:
             return int(row["tokens"])
 
         return await self._database.transact(settle)
+
+    async def kept_value(self, name: str) -> str | None:
+        """Return the text kept under a name, if there is one."""
+        row = await self._database.transact(
+            lambda c: c.execute("SELECT text FROM settled WHERE name = ?", (name,)).fetchone()
+        )
+        return row and str(row["text"])
+
+    async def keep_value(self, name: str, text: str) -> None:
+        """Keep a text under a name, in place of an earlier one."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                """
+                INSERT INTO settled (name, text) VALUES (?, ?)
+                ON CONFLICT (name) DO UPDATE SET text = excluded.text""",
+                (name, text),
+            )
+
+        await self._database.transact(write)
 
     async def value(self, name: str, make: Callable[[], str]) -> str:
         """Return the text kept under a name; the first who asks makes it, for good."""

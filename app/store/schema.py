@@ -53,12 +53,16 @@ _FIRST: Migration = (
     """
     CREATE TABLE check_runs (
         run_id TEXT NOT NULL,
-        check_run_id BIGINT NOT NULL,
         head_sha TEXT NOT NULL,
+        target TEXT NOT NULL,
+        name TEXT NOT NULL,
+        check_run_id BIGINT,
+        conclusion TEXT,
         created_at DOUBLE PRECISION NOT NULL,
-        PRIMARY KEY (run_id, check_run_id)
+        PRIMARY KEY (run_id, head_sha)
     )""",
     "CREATE INDEX check_runs_by_age ON check_runs (created_at)",
+    "CREATE INDEX check_runs_unfinished ON check_runs (created_at) WHERE conclusion IS NULL",
     """
     CREATE TABLE receipts (
         run_id TEXT PRIMARY KEY,
@@ -90,30 +94,6 @@ _FIRST: Migration = (
         tokens INTEGER NOT NULL,
         created_at DOUBLE PRECISION NOT NULL
     )""",
-)
-
-# A check run is known before it is opened, and until it is completed. What the first form held
-# counts as completed: only the queue could tell what it belongs to.
-_CHECKS_AND_CATCHING_UP: Migration = (
-    """
-    CREATE TABLE check_runs_by_head (
-        run_id TEXT NOT NULL,
-        head_sha TEXT NOT NULL,
-        target TEXT,
-        name TEXT NOT NULL DEFAULT '',
-        check_run_id BIGINT,
-        conclusion TEXT,
-        created_at DOUBLE PRECISION NOT NULL,
-        PRIMARY KEY (run_id, head_sha)
-    )""",
-    """
-    INSERT INTO check_runs_by_head (run_id, head_sha, check_run_id, conclusion, created_at)
-    SELECT run_id, head_sha, max(check_run_id), 'unknown', max(created_at)
-    FROM check_runs GROUP BY run_id, head_sha""",
-    "DROP TABLE check_runs",
-    "ALTER TABLE check_runs_by_head RENAME TO check_runs",
-    "CREATE INDEX check_runs_by_age ON check_runs (created_at)",
-    "CREATE INDEX check_runs_unfinished ON check_runs (created_at) WHERE conclusion IS NULL",
     """
     CREATE TABLE examined (
         id TEXT PRIMARY KEY,
@@ -126,7 +106,7 @@ _CHECKS_AND_CATCHING_UP: Migration = (
     )""",
 )
 
-MIGRATIONS: Sequence[Migration] = (_FIRST, _CHECKS_AND_CATCHING_UP)
+MIGRATIONS: Sequence[Migration] = (_FIRST,)
 
 # Each removes at most :batch rows older than :before, and they are repeated until none finds any.
 # They begin with DELETE: of others (WITH) Python does not tell the number of rows.

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from app.demo.records import PullRequest, Repository
 from app.demo.serving import address, listen, serving
 from app.demo.state import State, new_app
 from tests.conftest import CHECKOUT
+from tests.disk import rows
 from tests.model_server import ModelServer, Question, Reply, Script, slow
 from tests.world import answer, finding
 
@@ -112,9 +112,7 @@ class Rig:
         return self.folder / "codex-review.db"
 
     def jobs(self, where: str) -> int:
-        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
-            found: int = db.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()[0]  # noqa: S608
-            return found
+        return len(rows(self.database, f"SELECT 1 FROM jobs WHERE {where}"))  # noqa: S608 - ours
 
 
 @asynccontextmanager

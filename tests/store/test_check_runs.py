@@ -1,8 +1,6 @@
 """Check runs are known from before they are opened until they are completed."""
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from app.ports import KnownCheck
 from app.review.pull import RunId
 from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
-from app.store.schema import MIGRATIONS
 from tests.jobs.builders import FakeClock, target
 
 pytestmark = pytest.mark.anyio
@@ -73,19 +70,3 @@ async def test_unfinished_is_what_has_no_conclusion_and_began_in_time(
         clock.at += 10
     found = await checks.unfinished_checks(since=begun + 10, before=begun + 31)
     assert [check.head_sha for check in found] == ["1", "3"]
-
-
-async def test_check_runs_of_the_first_form_count_as_completed(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    path = tmp_path / "old.db"
-    await (await open_database(path, migrations=MIGRATIONS[:1])).close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO check_runs VALUES ('r1', 7, 'a', 1.0)")
-        connection.commit()
-    database = await open_database(path)
-    checks = StoredCheckRuns(database, clock)
-    assert await checks.unfinished_checks(since=0, before=clock.at) == ()
-    await checks.keep_check(replace(CHECK, id=8))
-    assert await checks.check_runs(CHECK.run_id) == (replace(CHECK, id=8),)
-    await database.close()

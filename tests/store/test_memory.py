@@ -82,17 +82,21 @@ async def test_keeping_twice_is_keeping_once_and_the_last_receipt_counts(store: 
     assert left_open(await store.recall(target(1), RUN)) == ["f2"]
 
 
-async def test_an_unknown_run_has_no_receipt_and_no_check_run(store: Store) -> None:
+async def test_an_unknown_run_has_no_receipt(store: Store) -> None:
     assert await store.receipt(RUN) is None
-    assert await store.check_run(RUN) is None
 
 
-async def test_the_latest_check_run_of_a_run_is_found(store: Store) -> None:
-    await store.keep_check_run(RUN, 1, "old")
-    await store.keep_check_run(RUN, 2, "new")
-    await store.keep_check_run(RunId("other"), 3, "x")
-    await store.keep_check_run(RUN, 2, "new")
-    assert await store.check_run(RUN) == (2, "new")
+async def test_a_value_can_be_replaced(store: Store) -> None:
+    assert await store.kept_value("slug") is None
+    await store.keep_value("slug", "first")
+    await store.keep_value("slug", "second")
+    assert await store.kept_value("slug") == "second"
+
+
+async def test_the_budget_of_a_run_is_settled_once(store: Store) -> None:
+    assert await store.settle_budget(RUN, 6_000) == 6_000
+    assert await store.settle_budget(RUN, 4_000) == 6_000
+    assert await store.settle_budget(RunId("other"), 4_000) == 4_000
 
 
 async def test_a_value_is_made_once(store: Store) -> None:

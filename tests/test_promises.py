@@ -1,0 +1,259 @@
+"""What we promise, whatever happens in whatever order: no review twice, nothing left behind.
+
+Hypothesis lets people comment and push, GitHub deliver twice, lose answers and refuse, and our
+program stop without grace. Time passes only in `wait` and while a delivery is answered.
+"""
+
+import asyncio
+import contextlib
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from app.demo.deliveries import redeliver
+from app.demo.faults import Fault, expired_token, secondary_limit
+from app.demo.records import IssueComment
+from app.demo.state import new_app
+from app.review.marker import ReviewMarker, parse_markers
+from tests.disk import has_unfinished_jobs, rows
+from tests.hurried import hurry
+from tests.model_server import Question, Reply
+from tests.world import World, answer, build_world, finding
+
+IDENTITY = new_app("a secret")
+COMMANDS = (
+    "@codex review",
+    "@codex review full",
+    "@codex review security",
+    "@codex review\n@codex help",
+    "@codex reveiw",
+    "Looks good to me.",
+)
+PLACES = (
+    r"/access_tokens$",
+    r"/permission$",
+    r"/reactions$",
+    r"/pulls/1$",
+    r"/check-runs$",
+    r"/check-runs/\d+$",
+    r"/reviews$",
+    r"/events$",
+    r"/comments$",
+)
+TROUBLE = {
+    "502": Fault(path="", status=502),
+    "cut": Fault(path="", cut=True),
+    "token expired": expired_token(""),
+    "too fast": secondary_limit("", retry_after_s=1),
+    "answer lost": Fault(path="", status=502, when="after"),
+    "cut after the effect": Fault(path="", cut=True, when="after"),
+}
+PATIENCE_S, TROUBLED_S = 30.0, 2.0
+"""Of the machine's own time; that of the story passes ten times as fast. The trouble that is left
+in the end has so long to come about."""
+
+
+def find_all(question: Question) -> Reply:
+    """Report one true finding for each pushed file that the question shows."""
+    if "# Focus: correctness" not in question.user:
+        return answer()
+    shown = re.findall(r"^## File: new_(\d+)\.py", question.user, re.MULTILINE)
+    return answer(*(_finding(number) for number in shown))
+
+
+def _finding(number: str) -> dict[str, Any]:
+    place = {"path": f"new_{number}.py", "side": "RIGHT", "line_range": {"start": 1, "end": 1}}
+    return finding(
+        title=f"share_{number} divides by zero",
+        evidence_quote=_source(number).rstrip(),
+        code_location=place,
+    )
+
+
+def _source(number: str) -> str:
+    return f"share_{number} = 1 / {number}0\n"
+
+
+class Promises(RuleBasedStateMachine):
+    """One pull request, and all that can happen around it."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.world: World = hurry(build_world(self.folder, IDENTITY, find_all))
+        self.loop = asyncio.Runner()
+        self.pushes = 0
+        self.comments: list[IssueComment] = []
+        self.start()
+
+    @rule(body=st.sampled_from(COMMANDS))
+    def comment(self, body: str) -> None:
+        comment = self.world.state.comment(self.world.pull, "riley", body)
+        self.comments.append(comment)
+        self.run(self.world.deliver(comment))
+
+    @precondition(lambda self: self.comments)
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        """The same delivery once more, as GitHub sends it when somebody asks."""
+        made = data.draw(st.sampled_from(self.world.state.deliveries))
+        self.run(redeliver(self.world.state, made.guid))
+
+    @precondition(lambda self: self.comments)
+    @rule(data=st.data())
+    def deliver_as_new(self, data: st.DataObject) -> None:
+        """The same comment in a delivery of its own: two webhooks, or a proxy that repeats."""
+        self.run(self.world.deliver(data.draw(st.sampled_from(self.comments))))
+
+    @rule()
+    def push(self) -> None:
+        self.pushes += 1
+        number = str(self.pushes)
+        self.world.state.push(self.world.pull, {f"new_{number}.py": _source(number)})
+
+    @rule(place=st.sampled_from(PLACES), trouble=st.sampled_from(sorted(TROUBLE)))
+    def trouble(self, place: str, trouble: str) -> None:
+        kind = TROUBLE[trouble]
+        self.world.state.faults.append(
+            Fault(
+                path=place,
+                status=kind.status,
+                message=kind.message,
+                headers=kind.headers,
+                cut=kind.cut,
+                when=kind.when,
+            )
+        )
+
+    @rule()
+    def expire_tokens(self) -> None:
+        for token in self.world.state.tokens.values():
+            token.expires_at = 0.0
+
+    @rule(ms=st.sampled_from([1, 10, 50, 200]))
+    def wait(self, ms: int) -> None:
+        self.run(asyncio.sleep(ms / 1000))
+
+    @rule()
+    def stop_and_start(self) -> None:
+        self.stop()
+        self.start()
+
+    @invariant()
+    def no_review_is_there_twice(self) -> None:
+        runs = Counter(
+            marker.run_id
+            for review in self.world.reviews
+            for marker in parse_markers(review.body)
+            if isinstance(marker, ReviewMarker)
+        )
+        assert all(times == 1 for times in runs.values()), runs
+
+    @invariant()
+    def github_was_sent_nothing_that_it_refuses(self) -> None:
+        refused = [r for r in self.world.state.requests if r.status in (400, 422) and not r.fault]
+        assert refused == []
+
+    def teardown(self) -> None:
+        """In the end GitHub is well again, and everything comes to rest."""
+        try:
+            self.run(self.rest_for(TROUBLED_S))
+            self.world.state.faults.clear()
+            self.run(self.rest())
+            self.no_review_is_there_twice()
+            self.nothing_is_left_behind()
+            self.every_command_was_answered()
+            self.stop()
+        finally:
+            self.loop.close()
+            shutil.rmtree(self.folder)
+
+    def nothing_is_left_behind(self) -> None:
+        assert {review.state for review in self.world.reviews} <= {"COMMENTED"}
+        assert {run.status for run in self.world.checks} <= {"completed"}
+
+    def every_command_was_answered(self) -> None:
+        """Each command got 👀 and what it asked for, or 😕 and the reason why not."""
+        assert {made.status_code for made in self.world.state.deliveries} <= {202}
+        jobs = rows(self.database, "SELECT lane, state, run_id, attempt FROM jobs ORDER BY id")
+        verdicts = {run.external_id: run.conclusion for run in self.world.checks}
+        for lane, state, run_id, attempt in jobs:
+            # Superseded before anybody saw it: the verdict is that of the newer one.
+            was_seen = state != "superseded" or attempt != 0
+            assert lane == "respond" or (run_id in verdicts) == was_seen, (jobs, verdicts)
+        assert sum(job[0] == "respond" for job in jobs) == sum(map(_commands, self.comments))
+        for comment in self.comments:
+            signs = {"eyes", "confused"} & set(self.world.reactions(comment))
+            assert bool(signs) == bool(_commands(comment)), comment.body
+        n_failed = sum(job[1] == "failed" for job in jobs)
+        assert (n_failed > 0) <= any("failure-" in text for text in self.world.ours)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "codex-review.db"
+
+    async def rest_for(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.rest(), seconds)
+
+    async def rest(self) -> None:
+        await self.world.until(lambda: not has_unfinished_jobs(self.database))
+
+    def start(self) -> None:
+        self.leave = asyncio.Event()
+        ready = asyncio.Event()
+
+        async def live() -> None:
+            async with self.world.running(grace_s=0):
+                ready.set()
+                await self.leave.wait()
+
+        self.life = self.loop.get_loop().create_task(live())
+        self.run(ready.wait())
+
+    def stop(self) -> None:
+        """Stop as a host does that has lost its patience."""
+        self.leave.set()
+        self.run(asyncio.wait_for(self.life, PATIENCE_S))
+
+    def run(self, work: Coroutine[Any, Any, object]) -> None:
+        self.loop.run(work)
+
+
+def _commands(comment: IssueComment) -> int:
+    return comment.body.count("@codex")
+
+
+QUICK = settings(
+    max_examples=4,
+    stateful_step_count=12,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+LONG = settings(QUICK, max_examples=20, stateful_step_count=20, derandomize=False)
+
+
+def test_our_promises_hold_in_a_few_stories() -> None:
+    run_state_machine_as_test(Promises, settings=QUICK)
+
+
+@pytest.mark.slow
+def test_our_promises_hold_whatever_happens() -> None:
+    run_state_machine_as_test(Promises, settings=LONG)
