@@ -80,6 +80,7 @@ async def serve(settings: Settings, host: str, port: int, *, pull_s: float | Non
     """
     log.configure(settings.log_level)
     async with AsyncExitStack() as stack:
+        listener = stack.enter_context(_listen(host, port))
         github = await stack.enter_async_context(httpx.AsyncClient())
         model = await stack.enter_async_context(httpx.AsyncClient())
         intervals = Intervals(pull_s=pull_s)
@@ -87,7 +88,6 @@ async def serve(settings: Settings, host: str, port: int, *, pull_s: float | Non
             running(settings, github, model, SystemClock(), intervals=intervals)
         )
         config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-        listener = stack.enter_context(_listen(host, port))
         log.event("serve.started", address=listener.getsockname()[:2], model=_name(settings.model))
         await _Server(config).serve(sockets=[listener])
         log.event("serve.stopping")

@@ -24,6 +24,7 @@ from app.review.coverage import Plan, Reason, plan_review, settle
 from app.review.event import Request
 from app.review.findings import Candidate, Dropped, Finding, Gate
 from app.review.history import History, unseen
+from app.review.masking import mask
 from app.review.merge import merge
 from app.review.priority import Priority
 from app.review.prompt import Prompts, render_prompt
@@ -87,7 +88,8 @@ async def run_review(
         await s.changes.confirm(change)
         if kept or (receipt.state in UNSURE and not news.still_open):
             receipt = await publish(change, run, receipt, kept, s)
-        await s.memory.keep(target, receipt, coverage.newly_covered_keys)
+        covered = frozenset() if receipt.unposted else coverage.newly_covered_keys
+        await s.memory.keep(target, receipt, covered)
         check.finish(receipt)
     return receipt
 
@@ -142,7 +144,7 @@ async def publish(
         await s.publisher.publish(change, run, compose(receipt, new))
     except Locked as exc:
         log.warning("review.not_posted", reason=str(exc))
-        return unposted(receipt, str(exc))
+        return unposted(receipt, new, str(exc))
     return receipt
 
 
@@ -219,7 +221,9 @@ async def _ask_chunk(
         reason = _why_not(exc)
         if isinstance(exc, ModelDenied | OutOfCredit):
             stop.reason = reason
-        log.warning("chunk.not_reviewed", chunk=chunk.number, reason=reason.value, error=str(exc))
+        log.warning(
+            "chunk.not_reviewed", chunk=chunk.number, reason=reason.value, error=mask(str(exc))
+        )
         spent = exc.usage if isinstance(exc, StillInvalid) else NOTHING_SPENT
         return Asked(outcomes={chunk.number: reason}, usage=spent)
     return Asked(

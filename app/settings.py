@@ -293,7 +293,7 @@ def _model(reader: _Reader, *, required: bool) -> ModelSettings | None:
     if api not in set(ModelApi):
         known = ", ".join(ModelApi)
         reader.problem("MODEL_API", f"is {_quoted(api)}", f"this release knows {known}")
-        return None
+    timeout_s = reader.number("MODEL_TIMEOUT_S", 300, at_least=1)
     if api == ModelApi.STATIC:
         return None
     base_url, model = reader.url("OPENAI_BASE_URL"), reader.text("MODEL")
@@ -310,7 +310,7 @@ def _model(reader: _Reader, *, required: bool) -> ModelSettings | None:
         base_url=base_url,
         api_key=Secret(reader.text("OPENAI_API_KEY")),
         model=model,
-        timeout_s=reader.number("MODEL_TIMEOUT_S", 300, at_least=1),
+        timeout_s=timeout_s,
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import exit_status, run
+from app.demo.state import new_app
 from app.review.priority import Priority
 from app.review.receipt import State, decode_receipt
 from tests.builders import added_files, make_receipt, make_receipt_finding
@@ -161,7 +163,7 @@ NO_DIFFS = [b"", b"hello\n", b"\xff\xfe\x00", CLEAN[:-8], b"diff --git a/x\n"]
 def test_what_is_no_diff_is_not_green(terminal: Terminal, diff: bytes) -> None:
     status, out, err = terminal.review(diff, "--format", "json")
     assert (status, err) == (3, "")
-    assert decode_receipt(out).state in (State.SKIPPED, State.CHECKED)
+    assert decode_receipt(out).state in (State.SKIPPED, State.FAILED)
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -285,3 +287,33 @@ def test_a_terminal_without_unicode_gets_all_it_can_show() -> None:
     as_json = start("review", "--diff", "-", "--format", "json", PYTHONIOENCODING="latin-1")
     out, _ = as_json.communicate(diff, timeout=60)
     assert decode_receipt(out).findings[0].path == "日本.py"
+
+
+@pytest.mark.parametrize("diff", [b"garbage\n", b"--- a/x\n+++ b/x\n@@ -1 +1,9999 @@\n-a\n+b\n"])
+def test_a_diff_that_cannot_be_read_is_no_review_even_without_a_model(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, diff: bytes
+) -> None:
+    monkeypatch.setenv("MODEL_API", "static")
+    status, out, _ = terminal.run("review", "--diff", "-", stdin=diff)
+    assert status == 3
+    assert "NOT REVIEWED" in out
+
+
+def test_a_port_in_use_is_said_with_a_remedy(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, key = new_app("s")
+    for name, value in {
+        "APP_ID": "1",
+        "PRIVATE_KEY": key,
+        "WEBHOOK_SECRET": "s",
+        "MODEL_API": "static",
+        "DATABASE_URL": f"sqlite:///{terminal.folder}/x.db",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, _, err = terminal.run("serve", "--port", port)
+    assert status == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in err
+    assert "--port" in err

@@ -113,7 +113,8 @@ STORIES = {
         outcome=Outcome(
             reviews=("COMMENTED on the head: stats.py:3",),
             checks=(
-                "before: completed cancelled, 0 annotations, Superseded: a newer commit was pushed",
+                "completed cancelled on an older commit, 0 annotations: "
+                "Superseded: a newer commit was pushed",
                 "completed neutral on the head, 0 annotations: Reviewed: 1 finding (1 P1)",
             ),
             reactions=("eyes",),

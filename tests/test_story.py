@@ -322,3 +322,31 @@ async def test_a_suggestion_that_holds_becomes_a_block_and_one_that_breaks_the_f
     refused = {f["title"]: f.get("suggestion_refused") for f in receipt(run)["findings"]}
     assert refused["mean([]) raises ZeroDivisionError"] is None
     assert refused["Sum is slow"]
+
+
+async def test_a_private_key_stays_in_the_verdict_and_is_told_once(make: Make) -> None:
+    world = make(finds())
+    key = "-----BEGIN PRIVATE KEY-----\n" + "QUJDREVG" * 8 + "\n-----END PRIVATE KEY-----\n"
+    world.state.push(world.pull, {"certs/server.pem": key})
+    async with world.running():
+        await world.comment("@codex review")
+        first = await world.ended()
+        await world.comment("@codex review performance")
+        second = await world.ended(2)
+    assert [f["priority"] for f in receipt(first)["findings"]] == ["P0"]
+    assert [f["priority"] for f in receipt(second)["findings"]] == ["P0"]
+    assert second.conclusion == "neutral"
+    assert len(world.inline) == 1
+
+
+async def test_what_a_lock_kept_back_is_told_when_the_lock_is_gone(make: Make) -> None:
+    world = make(finds(finding()))
+    world.pull.locked = True
+    async with world.running():
+        await world.comment("@codex review")
+        first = await world.ended()
+        assert "could not be posted" in (first.summary or "")
+        world.pull.locked = False
+        await world.comment("@codex review")
+        await world.ended(2)
+    assert [comment.place.line for comment in world.inline] == [3]

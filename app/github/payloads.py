@@ -111,6 +111,10 @@ def parse_event(name: str, body: bytes, content_type: str | None = None) -> Even
 def _unwrap(body: bytes, content_type: str | None) -> bytes:
     """Return the JSON text, which a hook of content type `form` sends in a form field."""
     if (content_type or "").partition(";")[0].strip().lower() != _FORM:
+        try:
+            body.decode()
+        except UnicodeDecodeError as exc:
+            raise BadPayload("the body is not UTF-8") from exc
         return body
     try:
         fields = parse_qs(body.decode("ascii"), errors="strict", max_num_fields=10)

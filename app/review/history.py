@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 from app.review.anchor import Shown, anchor
-from app.review.diff import Diff
-from app.review.findings import Candidate, Finding
+from app.review.diff import Diff, Side
+from app.review.findings import Candidate, Finding, Location
+from app.review.masking import mask, visible
 from app.review.merge import is_same_problem
 
 
@@ -52,4 +53,26 @@ def _where_it_stands(finding: Finding, diff: Diff, shown: Shown) -> Finding | No
         source=finding.sources[0],
     )
     kept = anchor((candidate,), diff, shown).kept
-    return replace(finding, location=kept[0].location) if kept else None
+    location = kept[0].location if kept else _where_its_mask_stands(finding, diff)
+    return replace(finding, location=location) if location else None
+
+
+def _where_its_mask_stands(finding: Finding, diff: Diff) -> Location | None:
+    """Find the line of a quote that is masked as a whole: no word of it is left to be found."""
+    if any(sign.isalnum() for sign in finding.evidence):
+        return None
+    named = finding.location
+    masked = finding.evidence.strip()
+    numbers = [
+        number
+        for file in diff.files
+        if file.path == named.path
+        for hunk in file.hunks
+        for line in hunk.lines
+        if (number := line.new if named.side is Side.RIGHT else line.old) is not None
+        and visible(mask(line.text)).strip() == masked
+    ]
+    if not numbers:
+        return None
+    nearest = min(numbers, key=lambda number: abs(number - named.line))
+    return replace(named, start_line=nearest, line=nearest)

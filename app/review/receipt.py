@@ -19,6 +19,8 @@ from app.review.pull import Change, NotInDiff, RunId
 
 VERSION = 1
 NEVER = "never"
+UNREADABLE = frozenset((Reason.DAMAGED, Reason.TOO_LARGE))
+"""Gaps that an analyser has as well as a model."""
 MAX_SHORT = 200
 MIN_LIMIT = 4_000
 """Characters that suffice for the ids, state and reason of any receipt."""
@@ -186,11 +188,12 @@ def is_verdict(receipt: Receipt) -> bool:
     return receipt.base_sha is not None
 
 
-def unposted(receipt: Receipt, reason: str) -> Receipt:
-    """Note that the review could not be posted: no finding has an inline comment then."""
+def unposted(receipt: Receipt, new: tuple[Finding, ...], reason: str) -> Receipt:
+    """Note that the review could not be posted: none of the new findings has been told."""
     told = _publishable(reason)
+    untold = {finding.fingerprint for finding in new}
     findings = tuple(
-        msgspec.structs.replace(f, summary_reason=f.summary_reason or told)
+        msgspec.structs.replace(f, summary_reason=told) if f.fingerprint in untold else f
         for f in receipt.findings
     )
     return msgspec.structs.replace(receipt, findings=findings, unposted=told)
@@ -230,7 +233,7 @@ def decode_receipt(text: str | bytes) -> Receipt:
 
 
 def findings_of(receipt: Receipt) -> tuple[Finding, ...]:
-    """Return the findings that were open when a receipt was written."""
+    """Return the findings that were open, and told, when a receipt was written."""
     return tuple(
         Finding(
             area=Area(f.area),
@@ -248,6 +251,7 @@ def findings_of(receipt: Receipt) -> tuple[Finding, ...]:
             summary_reason=f.summary_reason,
         )
         for f in receipt.findings
+        if not receipt.unposted or f.summary_reason != receipt.unposted
     )
 
 
@@ -259,8 +263,10 @@ def _state(outcome: Outcome) -> tuple[State, str]:
             return State.CHECKED, "there was nothing for the model, only analysers ran"
         whose = "the areas asked for concern" if gaps else "a configured area concerns"
         return State.SKIPPED, f"nothing that {whose}"
-    if outcome.model is None:
+    if outcome.model is None and not set(gaps) & UNREADABLE:
         return State.CHECKED, "no model is configured, only analysers ran"
+    if outcome.model is None and Reason.NO_MODEL in gaps:
+        return State.PARTIAL, _reasons(gaps)
     if not coverage.n_reviewed:
         if Reason.OUT_OF_CREDIT in gaps:
             return State.OUT_OF_CREDIT, Reason.OUT_OF_CREDIT.value

@@ -149,8 +149,8 @@ def render_help(mention: str) -> str:
         (
             "| write | to get |",
             "| --- | --- |",
-            f"| {say(f'{mention} review')} | a review of this pull request |",
-            f"| {say(f'{mention} review full')} | the same, with the model asked anew |",
+            f"| {say(f'{mention} review')} | a review of what is not covered yet |",
+            f"| {say(f'{mention} review full')} | everything again; the model is asked anew |",
             f"| {say(f'{mention} review security, performance')} | only those focus areas |",
             f"| {say(f'{mention} review for leaks in the cache')} | a review with that in mind |",
             f"| {say(f'{mention} help')} | this table |",

@@ -78,10 +78,13 @@ async def test_equal_contents_have_no_hunks() -> None:
     assert await GitDiff(LimitedChild(), GIT).patch(TEXT, TEXT) == b""
 
 
-async def test_a_comparison_that_takes_too_long_is_ended() -> None:
-    child = LimitedChild(Limits(wall_s=0.01))
-    with pytest.raises(Permanent, match=r"git diff ran longer than 0\.01 s"):
-        await GitDiff(child, GIT).patch(TEXT, b"")
+async def test_a_comparison_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    child = LimitedChild(Limits(wall_s=0.3))
+    slow = tmp_path / "git"
+    slow.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    slow.chmod(0o755)
+    with pytest.raises(Permanent, match=r"git diff ran longer than 0\.3 s"):
+        await GitDiff(child, str(slow)).patch(TEXT, b"")
 
 
 @pytest.mark.parametrize("status", [2, 128])
