@@ -97,7 +97,11 @@ def _listen(host: str, port: int) -> socket.socket:
     """Listen, or say in words why that cannot be. Raises Unusable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
+        # asyncio sets this itself on sockets that it made: without it each answer on a connection
+        # that is kept waits 40 ms for the client's delayed acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as exc:
         why = exc.strerror or str(exc)
         raise Unusable(

@@ -13,7 +13,10 @@ LOOPBACK = "127.0.0.1"
 
 def listen() -> socket.socket:
     """Listen on a free port; whoever connects waits until somebody serves it."""
-    return socket.create_server((LOOPBACK, 0))
+    listener = socket.create_server((LOOPBACK, 0))
+    # Each connection has it from here: asyncio sets it only on sockets that it made itself.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def address(listener: socket.socket) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from app import log
 from app.errors import Overtaken, Permanent, PullRequestGone, Unavailable
 from app.github.contents import Contents
-from app.github.listed import Source, fetch_listed_diff
+from app.github.listed import Source, fetch_attributes, fetch_listed_diff
 from app.github.local_diff import GitDiff
 from app.github.transport import (
     DIFF,
@@ -93,19 +93,18 @@ class GitHubChanges:
         if _was_just_pushed(wire, self._github.clock.now()):
             diff = await _fetch_diff(repository, target.number)
         pull = _pull(wire, target)
-        attributes = ""
+        source = Source(
+            repository=repository,
+            contents=self._contents,
+            git=self._git,
+            pull=pull,
+            n_changed=wire.changed_files,
+            ignore=self._config.ignore,
+        )
         if diff is None:
-            source = Source(
-                repository=repository,
-                contents=self._contents,
-                git=self._git,
-                pull=pull,
-                n_changed=wire.changed_files,
-                ignore=self._config.ignore,
-            )
             parsed, attributes = await fetch_listed_diff(source)
         else:
-            parsed = await _parse(diff)
+            parsed, attributes = await asyncio.gather(_parse(diff), fetch_attributes(source))
         log.event("change.opened", files=len(parsed.files), head=pull.head_sha)
         return Change(
             pull=pull,

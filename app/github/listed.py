@@ -78,7 +78,7 @@ async def fetch_listed_diff(source: Source) -> tuple[Diff, str]:
     A file whose lines could not be had is there without hunks, and `unread` says why. Raises
     PullRequestGone, and Permanent where GitHub cannot make the list.
     """
-    attributes = await _fetch_attributes(source)
+    attributes = await fetch_attributes(source)
     worth = _Worth(parse_attributes(attributes), compile_globs(source.ignore))
     listed = await _fetch_list(source, worth)
     parsed = await asyncio.to_thread(lambda: [_parse(file) for file in listed])
@@ -138,7 +138,7 @@ class _Room:
         return True
 
 
-async def _fetch_attributes(source: Source) -> str:
+async def fetch_attributes(source: Source) -> str:
     target, base = source.pull.target, source.pull.base_sha
     try:
         content = await source.contents.read(target, ATTRIBUTES, base)

@@ -5,6 +5,7 @@ broken. A life is what the server does with it: stored with its delivery, claime
 """
 
 import asyncio
+import os
 import sqlite3
 import sys
 import tempfile
@@ -41,10 +42,24 @@ async def main() -> int:
             lives.append(await _live(jobs, number * N) / N)
         await database.close()
         bare.close()
+        sync_s = _sync(folder / "page")
     commit_s, life_s = quantile(commits, 0.5), quantile(lives, 0.5)
+    print(f"this disk takes {1000 * sync_s:.3f} ms to keep a page; ", end="")
     print(f"one commit {1000 * commit_s:.3f} ms, one life {1000 * life_s:.3f} ms")
     verdicts.hold("bare commits in one life", life_s / commit_s, MAX_COMMITS)
     return verdicts.status()
+
+
+def _sync(path: Path) -> float:
+    """Return the seconds that a page takes to be on the disk: where it takes long, it decides."""
+    times = []
+    with path.open("wb", buffering=0) as page:
+        for _ in range(N):
+            began = time.perf_counter()
+            page.write(bytes(4096))
+            os.fsync(page.fileno())
+            times.append(time.perf_counter() - began)
+    return quantile(times, 0.5)
 
 
 def _bare(path: Path) -> sqlite3.Connection:

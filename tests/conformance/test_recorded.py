@@ -225,6 +225,14 @@ async def test_a_review_is_created_pending_and_submitted(
     ]
 
 
+def no_attributes(diff: Recorded) -> Recorded:
+    """The answer for a file that the base does not have."""
+    return Recorded(
+        {**diff.request, "path": f"{DIFFED.partition('/pulls')[0]}/contents/.gitattributes"},
+        {"status": 404, "headers": {}, "body": {"message": "Not Found"}},
+    )
+
+
 async def test_a_pull_request_and_its_diff_are_read(
     recorded: list[Recorded], private_key: str
 ) -> None:
@@ -232,7 +240,9 @@ async def test_a_pull_request_and_its_diff_are_read(
     if isinstance(described.response["body"], str):
         described, diff = diff, described
     us = github(
-        ByAccept(replay(*sign_in(recorded), described, diff)), private_key, "2020-11-19T15:00:20Z"
+        ByAccept(replay(*sign_in(recorded), described, diff, no_attributes(diff))),
+        private_key,
+        "2020-11-19T15:00:20Z",
     )
     opened = await GitHubChanges(us).open(opened_target(described))
     assert opened.title == described.response["body"]["title"]
@@ -251,12 +261,8 @@ async def test_the_list_of_files_gives_the_same_hunks_as_the_diff(
     too_large = Recorded(
         diff.request, {"status": 406, "headers": {}, "body": {"message": "Sorry, the diff …"}}
     )
-    no_attributes = Recorded(
-        {**diff.request, "path": f"{DIFFED.partition('/pulls')[0]}/contents/.gitattributes"},
-        {"status": 404, "headers": {}, "body": {"message": "Not Found"}},
-    )
     listed = of(recorded, "GET", "235/files")
-    replayed = replay(*sign_in(recorded), described, too_large, no_attributes, *listed)
+    replayed = replay(*sign_in(recorded), described, too_large, no_attributes(diff), *listed)
     us = github(ByAccept(replayed), private_key, "2020-11-19T15:00:20Z")
     opened = await GitHubChanges(us).open(opened_target(described))
     assert {file.path: file.hunks for file in opened.diff.files} == {

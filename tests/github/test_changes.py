@@ -46,9 +46,9 @@ async def test_a_pull_request_is_opened_with_both_ends_pinned(scene: Scene) -> N
     assert change.not_in_diff == ()
 
 
-async def test_opening_costs_two_reads(scene: Scene) -> None:
+async def test_opening_costs_two_reads_and_one_for_attributes(scene: Scene) -> None:
     await GitHubChanges(scene.github).open(scene.target)
-    assert scene.calls() == ["GET pulls/1", "GET pulls/1"]
+    assert scene.calls() == ["GET pulls/1", "GET pulls/1", "GET contents/.gitattributes"]
     assert DIFF in {request.accept for request in scene.state.requests}
 
 
@@ -73,8 +73,8 @@ async def test_locked_and_archived_are_told(scene: Scene) -> None:
 async def test_the_diff_is_fetched_again_after_a_push_of_just_now(scene: Scene) -> None:
     scene.repository.created_at = scene.clock.now() - 10  # the stand-in's time of the last push
     await GitHubChanges(scene.github).open(scene.target)
-    assert len(scene.calls()) == 3
-    assert scene.state.requests[-1].accept == DIFF
+    assert scene.calls("GET contents") == ["GET pulls/1"] * 3
+    assert [request.accept for request in scene.state.requests].count(DIFF) == 2
 
 
 async def test_a_pull_request_that_is_not_there_is_gone(scene: Scene) -> None:
