@@ -1,18 +1,21 @@
 """One SQLite file: opened, migrated, and used from one thread beside the event loop.
 
 Knows transactions, locks, full disks and versions; knows nothing of what the tables mean. A
-transaction that returned is on the disk (`synchronous=FULL`).
+transaction that returned is on the disk (`synchronous=FULL`). Those that wait at the same time
+share one commit.
 """
 
 import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from app import log
 from app.errors import Unavailable, Unusable
@@ -34,6 +37,17 @@ _PASSING = frozenset(
 )
 
 
+Work = Callable[[sqlite3.Connection], T]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A transaction that somebody waits for."""
+
+    work: Work[Any]
+    answer: "asyncio.Future[Any]"
+
+
 class Database:
     """An open database. Built by `open_database`; `close` it."""
 
@@ -45,30 +59,53 @@ class Database:
         self._thread = thread
         self._wait_s = wait_s
         self._lock: int | None = None
+        self._waiting: list[_Asked] = []
+        self._is_busy = False
 
-    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction of its own, on the database's thread, and commit it.
+    async def transact(self, work: Work[T]) -> T:
+        """Run `work` as one transaction, on the database's thread, and commit it.
 
         Raises Unavailable when the database is locked, full or too slow; after the latter the
         work may still be committed, so callers must be able to ask twice.
         """
-        pending = asyncio.get_running_loop().run_in_executor(
-            self._thread, _transact, self._connection, work
-        )
-        pending.add_done_callback(_heard)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._waiting.append(_Asked(work, answer))
+        if not self._is_busy:
+            self._commit_what_waits()
         # Real time, not a Clock: this bounds a thread that may hang in the kernel.
-        done, _ = await asyncio.wait({pending}, timeout=self._wait_s)
-        if not done:
-            pending.cancel()
-            log.error("database.slow", waited_s=self._wait_s)
-            raise Unavailable(f"the database did not answer within {self._wait_s:g} s")
+        patience = loop.call_later(self._wait_s, _give_up, answer, self._wait_s)
         try:
-            return pending.result()
+            return await answer
         except sqlite3.OperationalError as exc:
             if _is_passing(exc):
                 log.error("database.unavailable", reason=str(exc))
                 raise Unavailable(f"the database cannot be used now: {exc}") from exc
             raise
+        finally:
+            patience.cancel()
+
+    def _commit_what_waits(self) -> None:
+        """Hand all that waits to the thread, as one commit; what comes meanwhile is the next."""
+        batch = [asked for asked in self._waiting if not asked.answer.done()]
+        self._waiting = []
+        self._is_busy = bool(batch)
+        if batch:
+            works = [asked.work for asked in batch]
+            running = asyncio.get_running_loop().run_in_executor(
+                self._thread, _commit_together, self._connection, works
+            )
+            running.add_done_callback(partial(self._deliver, batch))
+
+    def _deliver(self, batch: Sequence[_Asked], done: "asyncio.Future[Sequence[_Outcome]]") -> None:
+        for asked, outcome in zip(batch, done.result(), strict=True):
+            if asked.answer.done():  # nobody waits any more
+                continue
+            if isinstance(outcome, _Failed):
+                asked.answer.set_exception(outcome.error)
+            else:
+                asked.answer.set_result(outcome.value)
+        self._commit_what_waits()
 
     async def clean(self, before: float, *, batch: int = 500) -> int:
         """Remove what is older than `before` (epoch seconds), a batch at a time, others between.
@@ -126,23 +163,49 @@ async def open_database(
     return Database(path, connection, thread, wait_s)
 
 
-def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+@dataclass(frozen=True, slots=True)
+class _Worked:
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: BaseException
+
+
+_Outcome = _Worked | _Failed
+
+
+def _commit_together(
+    connection: sqlite3.Connection, works: Sequence[Work[Any]]
+) -> Sequence[_Outcome]:
+    """Run several transactions under one commit; where one fails, each has a commit of its own."""
+    try:
+        with _transaction(connection):
+            return [_Worked(work(connection)) for work in works]
+    except BaseException as exc:
+        if len(works) == 1 or _is_locked(exc):
+            return [_Failed(exc)] * len(works)
+    return [_commit_together(connection, [work])[0] for work in works]
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        result = work(connection)
+        yield
         connection.execute("COMMIT")
     except BaseException:
         # SQLite may have rolled back by itself, for example when the disk is full.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return result
 
 
-def _heard(ended: "asyncio.Future[T]") -> None:
-    """Whoever waited may have been cancelled: then nobody else asks how it ended."""
-    if not ended.cancelled():
-        ended.exception()
+def _give_up(answer: "asyncio.Future[Any]", waited_s: float) -> None:
+    if not answer.done():
+        log.error("database.slow", waited_s=waited_s)
+        answer.set_exception(Unavailable(f"the database did not answer within {waited_s:g} s"))
 
 
 def _remove(statement: str, before: float, batch: int, connection: sqlite3.Connection) -> int:
@@ -160,6 +223,12 @@ def _bytes_in_use(connection: sqlite3.Connection) -> int:
 def _is_passing(error: sqlite3.Error) -> bool:
     # The low byte is the primary code: https://sqlite.org/rescode.html#extrc
     return error.sqlite_errorcode & 0xFF in _PASSING
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Say whether nobody else's transaction would have begun either."""
+    is_of_sqlite = isinstance(error, sqlite3.OperationalError)
+    return is_of_sqlite and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _open(path: Path, busy_s: float, migrations: Sequence[Migration]) -> sqlite3.Connection:
@@ -193,7 +262,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
         return
     if 0 < _version(connection) < len(migrations):
         _copy(connection, path)
-    _transact(connection, lambda c: _upgrade(c, path, migrations))
+    with _transaction(connection):
+        _upgrade(connection, path, migrations)
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -153,6 +153,58 @@ async def test_a_full_disk_is_unavailable_and_nothing_is_half_done(database: Dat
         await database.transact(write)
     left = await database.transact(lambda c: c.execute("SELECT * FROM settled").fetchall())
     assert left == []
+
+
+async def while_the_thread_is_busy(
+    database: Database, *works: Callable[[sqlite3.Connection], object]
+) -> list[object]:
+    """Ask for several transactions that have to wait for another one; return what came of them."""
+    may_end = threading.Event()
+    first = asyncio.create_task(database.transact(lambda _: may_end.wait(5)))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(database.transact(work)) for work in works]
+    await asyncio.sleep(0)
+    may_end.set()
+    _, *outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+    return outcomes
+
+
+def insert(name: str) -> Callable[[sqlite3.Connection], int]:
+    return lambda c: c.execute("INSERT INTO settled VALUES (?, '')", (name,)).rowcount
+
+
+async def test_transactions_that_wait_at_the_same_time_share_one_commit(
+    database: Database,
+) -> None:
+    statements: list[str] = []
+    await database.transact(lambda c: c.set_trace_callback(statements.append))
+    assert (
+        await while_the_thread_is_busy(database, insert("a"), insert("b"), insert("c")) == [1] * 3
+    )
+    assert statements.count("COMMIT") == 1 + 1 + 1  # that of the tracing, the first, and the three
+
+
+async def test_a_transaction_that_fails_leaves_no_trace_in_the_commit_of_others(
+    database: Database,
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        insert("broken")(connection)
+        raise KeyError("ours")
+
+    a, broken, b = await while_the_thread_is_busy(database, insert("a"), fail, insert("b"))
+    assert (a, type(broken), b) == (1, KeyError, 1)
+    rows = await database.transact(lambda c: c.execute("SELECT name FROM settled").fetchall())
+    assert [row["name"] for row in rows] == ["a", "b"]
+
+
+async def test_a_lock_is_waited_for_once_however_many_wait(database: Database, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        asked = (database.transact(insert(str(n))) for n in range(20))
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert time.monotonic() - begun < 0.4
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
 
 
 async def test_a_mistake_of_ours_is_no_passing_trouble(database: Database) -> None:
