@@ -141,7 +141,9 @@ class InstallationAuth(httpx.Auth):
         if response.status_code == 401:
             token = await self._credentials.token(self._scope, refused=token)
             request.headers["Authorization"] = f"Bearer {token.text}"
-            yield request
+            response = yield request
+            if response.status_code == 401:  # not ours to mend: a wrong key gets no token at all
+                raise Unavailable("GitHub does not accept a token that it has just given")
 
 
 class AppCredentials:
