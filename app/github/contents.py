@@ -10,7 +10,7 @@ from app.github.transport import RAW, GitHub, NotFound
 from app.review.pull import Sha, Target
 
 MAX_FILE_BYTES = 1_000_000
-MAX_KEPT_BYTES = 16 * 1024 * 1024
+MAX_KEPT_BYTES = 4 * 1024 * 1024
 """Contents that are kept for the second reader, over all changes; the oldest go first."""
 
 

@@ -223,13 +223,6 @@ class Coverage:
         return tuple(reason for reason in Reason if reason in found and reason.is_gap)
 
     @property
-    def n_shown(self) -> int:
-        """Count the hunks that this run has shown for at least one area."""
-        return sum(
-            any(isinstance(state, Shown) for state in row.areas.values()) for row in self.rows
-        )
-
-    @property
     def n_reviewed(self) -> int:
         """Count the hunks that this run or an earlier one has shown for at least one area."""
         return sum(
