@@ -61,10 +61,13 @@ class Chunks:
     n_cut_lines: Mapping[int, int]
 
 
-def make_chunks(hunks: Sequence[HunkToShow], *, budget_tokens: int, max_chunks: int) -> Chunks:
+def make_chunks(
+    hunks: Sequence[HunkToShow], *, budget_tokens: int, max_chunks: int, first: int = 1
+) -> Chunks:
     """Spread hunks over at most `max_chunks` chunks of at most `budget_tokens`, group by group.
 
-    Only a chunk with a single changed line may be larger than the budget.
+    Only a chunk with a single changed line may be larger than the budget. They are numbered from
+    `first`.
     """
     room, max_chunks = budget_tokens / MARGIN, max(0, max_chunks)
     clusters = _clusters(hunks, capacity=room * max_chunks)
@@ -81,11 +84,12 @@ def make_chunks(hunks: Sequence[HunkToShow], *, budget_tokens: int, max_chunks: 
     for draft in drafts[max_chunks:]:
         unplaced |= draft.asked
     placed: dict[tuple[int, Area], tuple[int, ...]] = {}
-    for number, draft in enumerate(drafts[:max_chunks], start=1):
+    kept = tuple(enumerate(drafts[:max_chunks], start=first))
+    for number, draft in kept:
         for pair in draft.asked - unplaced:
             placed[pair] = (*placed.get(pair, ()), number)
     return Chunks(
-        chunks=tuple(_chunk(n, draft) for n, draft in enumerate(drafts[:max_chunks], start=1)),
+        chunks=tuple(_chunk(number, draft) for number, draft in kept),
         placed=placed,
         n_cut_lines=splits.n_cut_lines,
     )

@@ -5,8 +5,8 @@ decides what counts as covered; it does not know who asks the model, or where ke
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.review.chunks import Chunk, Chunks, HunkToShow, Place, make_chunks
@@ -196,12 +196,16 @@ class SettledRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a review will show. `shown` is every line of every chunk, as the model sees it."""
+    """What a review will show. `shown` is every line of every chunk, as the model sees it.
+
+    `hunks` are those that have a place in chunks.
+    """
 
     chunks: tuple[Chunk, ...]
     rows: tuple[Row, ...]
     shown: Mapping[Place, str]
     rules_hash: str
+    hunks: tuple[HunkToShow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,28 +272,64 @@ def plan_review(
     """
     scope = _Scope.of(request, config, covered, parse_attributes(attributes), rules_hash)
     drafts = [draft for file in diff.files for draft in _drafts(file, scope)]
-    chunks = make_chunks(
-        [
-            HunkToShow(
-                row=number,
-                file=draft.file,
-                file_class=draft.file_class,
-                hunk=draft.hunk,
-                areas=draft.asked,
-            )
-            for number, draft in enumerate(drafts)
-            if draft.hunk is not None and draft.asked
-        ],
-        budget_tokens=budget_tokens,
-        max_chunks=max_chunks,
+    hunks = tuple(
+        HunkToShow(
+            row=number,
+            file=draft.file,
+            file_class=draft.file_class,
+            hunk=draft.hunk,
+            areas=draft.asked,
+        )
+        for number, draft in enumerate(drafts)
+        if draft.hunk is not None and draft.asked
     )
+    chunks = make_chunks(hunks, budget_tokens=budget_tokens, max_chunks=max_chunks)
     damaged = tuple(_damaged_row(damage, scope) for damage in diff.damaged)
     return Plan(
         chunks=chunks.chunks,
         rows=(*(_row(n, draft, chunks) for n, draft in enumerate(drafts)), *damaged),
         shown={place: text for chunk in chunks.chunks for place, text in chunk.shown.items()},
         rules_hash=rules_hash,
+        hunks=hunks,
     )
+
+
+def split_chunks(plan: Plan, numbers: Collection[int], *, max_chunks: int) -> Plan:
+    """Show what these chunks were to show in new ones of at most half the size, at the end.
+
+    At most `max_chunks` new ones; what finds no room stays with its old chunk.
+    """
+    hunks = tuple(
+        replace(hunk, areas=areas)
+        for hunk in plan.hunks
+        if (areas := _areas_in(plan.rows[hunk.row], numbers))
+    )
+    largest = max((chunk.tokens for chunk in plan.chunks if chunk.number in numbers), default=0)
+    first = max((chunk.number for chunk in plan.chunks), default=0) + 1
+    new = make_chunks(hunks, budget_tokens=largest // 2, max_chunks=max_chunks, first=first)
+    shown = {place: text for chunk in new.chunks for place, text in chunk.shown.items()}
+    return replace(
+        plan,
+        chunks=plan.chunks + new.chunks,
+        rows=tuple(_moved(number, row, new) for number, row in enumerate(plan.rows)),
+        shown={**plan.shown, **shown},
+    )
+
+
+def _areas_in(row: Row, numbers: Collection[int]) -> tuple[Area, ...]:
+    return tuple(
+        area
+        for area, state in row.areas.items()
+        if isinstance(state, Asked) and not set(numbers).isdisjoint(state.chunks)
+    )
+
+
+def _moved(number: int, row: Row, new: Chunks) -> Row:
+    def place(area: Area, state: Planned) -> Planned:
+        placed = new.placed.get((number, area))
+        return Asked(placed) if placed else state
+
+    return replace(row, areas={area: place(area, state) for area, state in row.areas.items()})
 
 
 def settle(plan: Plan, outcomes: Mapping[int, Reason | None]) -> Coverage:

@@ -18,6 +18,7 @@ from app.review.coverage import (
     coverage_key,
     plan_review,
     settle,
+    split_chunks,
 )
 from app.review.diff import Damaged, Diff, parse_diff
 from app.review.event import Request
@@ -282,6 +283,35 @@ def test_a_split_hunk_is_shown_when_all_its_parts_are() -> None:
     late = settle(plan, outcomes | {numbers[-1]: Reason.TOO_LONG})
     assert late.rows[0].areas == {Area.SECURITY: LeftOut(Reason.TOO_LONG)}
     assert (late.n_reviewed, late.newly_covered_keys) == (0, frozenset())
+
+
+def test_a_chunk_that_was_too_long_is_shown_again_in_halves_and_the_others_stay() -> None:
+    files = [added(f"{name}.py", *(f"{name}_{n} = {n}" for n in range(40))) for name in "abc"]
+    config = Config(focus=(Area.SECURITY,))
+    plan = plan_of("".join(files), config=config, budget_tokens=500)
+    assert [row.areas[Area.SECURITY] for row in plan.rows] == [Asked((n,)) for n in (1, 2, 3)]
+    again = split_chunks(plan, {2}, max_chunks=9)
+    assert again.chunks[:3] == plan.chunks
+    new = again.chunks[3:]
+    assert [chunk.number for chunk in new] == [4, 5, 6][: len(new)]
+    assert len(new) >= 2
+    assert max(chunk.tokens for chunk in new) <= plan.chunks[1].tokens // 2
+    assert {place for chunk in new for place in chunk.shown} == set(plan.chunks[1].shown)
+    numbers = tuple(chunk.number for chunk in new)
+    assert [row.areas[Area.SECURITY] for row in again.rows] == [
+        Asked((1,)),
+        Asked(numbers),
+        Asked((3,)),
+    ]
+    outcomes: dict[int, Reason | None] = dict.fromkeys((1, 3, *numbers))
+    assert settle(again, outcomes | {2: Reason.TOO_LONG}).gaps == ()
+
+
+def test_what_finds_no_room_in_new_chunks_stays_with_the_one_that_was_too_long() -> None:
+    plan = plan_of(added("a.py", *(f"line_{n} = {n}" for n in range(40))), budget_tokens=900)
+    (number, *_) = (chunk.number for chunk in plan.chunks)
+    again = split_chunks(plan, {number}, max_chunks=0)
+    assert (again.chunks, again.rows) == (plan.chunks, plan.rows)
 
 
 def test_of_equal_hunks_all_must_be_shown() -> None:
