@@ -12,6 +12,11 @@ MAX_OF_ONE_RULE = 3
 MAX_LINES_NAMED = 20
 
 
+def words(text: str) -> frozenset[str]:
+    """Split a table that is written as text."""
+    return frozenset(text.split())
+
+
 def added_lines(file: FileDiff) -> dict[int, str]:
     """Return the added lines of a file: line number in the new file → text."""
     if file.is_symlink or file.is_submodule:
@@ -21,6 +26,22 @@ def added_lines(file: FileDiff) -> dict[int, str]:
         for line in file.changed_lines
         if line.kind == "+" and line.new is not None
     }
+
+
+def before(file: FileDiff, head: str) -> str | None:
+    """Undo the hunks of a file; None where they do not fit its text at the head."""
+    lines = head.split("\n")
+    old: list[str] = []
+    at = 0
+    for hunk in file.hunks:
+        first = hunk.new_start - 1 if hunk.new_count else hunk.new_start
+        new = [line.text for line in hunk.lines if line.new is not None]
+        if lines[first : first + len(new)] != new:
+            return None
+        old += lines[at:first]
+        old += (line.text for line in hunk.lines if line.old is not None)
+        at = first + len(new)
+    return "\n".join(old + lines[at:])
 
 
 def at_line(path: str, line: int) -> Location:
@@ -39,11 +60,15 @@ def is_test(file: FileDiff) -> bool:
 
 
 def fold(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Keep three candidates of one rule in a file; the last of them names the lines of the rest."""
-    groups: dict[tuple[str, str | None], dict[int, Candidate]] = {}
+    """Make one candidate of those of one rule in a file that are more than three.
+
+    The most urgent one stays, and says how often and on which lines the rule was broken.
+    """
+    groups: dict[tuple[str, str | None], dict[tuple[Side, int], Candidate]] = {}
     for candidate in sorted(candidates, key=_most_urgent_first):
         place = candidate.location
-        groups.setdefault((place.path, candidate.rule), {}).setdefault(place.line, candidate)
+        group = groups.setdefault((place.path, candidate.rule), {})
+        group.setdefault((place.side, place.line), candidate)
     return tuple(kept for group in groups.values() for kept in _folded(list(group.values())))
 
 
@@ -52,12 +77,11 @@ def _most_urgent_first(candidate: Candidate) -> tuple[str, int]:
 
 
 def _folded(group: list[Candidate]) -> list[Candidate]:
-    kept, rest = group[:MAX_OF_ONE_RULE], group[MAX_OF_ONE_RULE:]
-    if rest:
-        numbers = sorted(candidate.location.line for candidate in rest)
-        named = ", ".join(str(number) for number in numbers[:MAX_LINES_NAMED])
-        end = ", …" if len(numbers) > MAX_LINES_NAMED else "."
-        lines = "line" if len(numbers) == 1 else "lines"
-        note = f" … and {len(numbers)} more {lines}: {named}{end}"
-        kept[-1] = replace(kept[-1], body=kept[-1].body + note)
-    return kept
+    if len(group) <= MAX_OF_ONE_RULE:
+        return group
+    first, rest = group[0], group[1:]
+    numbers = sorted(candidate.location.line for candidate in rest)
+    named = ", ".join(str(number) for number in numbers[:MAX_LINES_NAMED])
+    end = ", …" if len(numbers) > MAX_LINES_NAMED else ""
+    note = f" ({len(group)} times in this file, also on lines {named}{end})"
+    return [replace(first, body=first.body + note, suggestion=None)]

@@ -5,30 +5,20 @@ A rule that is not named here is a nit: new rules of a new ruff cannot become lo
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from app.analysers.linter import Rule
 from app.review.focus import Area
 from app.review.priority import Priority
 
 SYNTAX = "invalid-syntax"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What we make of a rule. `title` is None where the tool's own message is good."""
-
-    area: Area
-    priority: Priority
-    confidence: float
-    body: str
-    trigger: str
-    title: str | None = None
-
-
 def rule_for(code: str, message: str) -> Rule:
     """Return what we make of one diagnostic."""
     if code in _HARMLESS_IF_CONSTANT and "seems safe" in message:
+        return _family(code)
+    if code == "S506" and _OWN_LOADER.search(message):
         return _family(code)
     return RULES.get(code) or _family(code)
 
@@ -102,6 +92,8 @@ _CERTIFICATE = "Anyone on the way can read and change the traffic."
 _NOT_PYTHON = "Python refuses to import the module."
 
 _HARMLESS_IF_CONSTANT = frozenset({"S602", "S605"})
+# A loader of another name than PyYAML's is a variable, or a class that may well be safe.
+_OWN_LOADER = re.compile(r"unsafe loader `(?!(?:Base|C|CUnsafe|Full|CFull|Unsafe)?Loader`)")
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
@@ -172,9 +164,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "The function or class has no docstring.", title="An f-string is no docstring"
         ),
         "B022": _wrong("No exception is suppressed.", 0.9, title="`suppress()` without exceptions"),
-        "B023": _wrong(
+        "B023": _rule(  # most such functions are called at once
+            Area.CORRECTNESS,
+            Priority.P3,
+            0.5,
             "All functions see the value of the last round.",
-            0.7,
             trigger="The function runs after the round that made it.",
         ),
         "B025": _wrong("The second handler can never run."),

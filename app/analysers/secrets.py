@@ -145,5 +145,5 @@ def _candidate(file: FileDiff, line: int, evidence: str, kind: str) -> Candidate
 
 def _priority(file: FileDiff, *, is_guess: bool) -> Priority:
     if classify(file) in _MADE_UP_IN:
-        return Priority.P2
+        return Priority.P3 if is_guess else Priority.P2
     return Priority.P1 if is_guess else Priority.P0

@@ -1,17 +1,49 @@
 """The table of analysers: a new one is a new file and one line here."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from app.analysers import ast_grep
 from app.analysers.conflicts import Conflicts
-from app.analysers.ruff import Ruff, find_binary
+from app.analysers.dependencies import Dependencies
+from app.analysers.languages import Languages
+from app.analysers.linter import Linter, Tool, find_program
+from app.analysers.oxlint import OXLINT
+from app.analysers.ruff import RUFF
 from app.analysers.secrets import Secrets
+from app.analysers.shellcheck import SHELLCHECK
+from app.analysers.suppressions import Suppressions
+from app.analysers.tests import Tests
 from app.analysers.unicode import Unicode
+from app.analysers.zizmor import ZIZMOR
 from app.ports import Child, Finder
+
+PROGRAMS: Mapping[str, Callable[[], Tool]] = MappingProxyType(
+    {
+        "ruff": lambda: RUFF,
+        "oxlint": lambda: OXLINT,
+        "shellcheck": lambda: SHELLCHECK,
+        "zizmor": lambda: ZIZMOR,
+        "ast-grep": ast_grep.build_tool,
+    }
+)
+"""Those that are not installed are left out; what only they know is then not analysed."""
 
 
 def build_finders(child: Child) -> tuple[Finder, ...]:
     """Build every analyser; those that are programs run in `child`."""
+    linters = tuple(
+        Linter(child, build(), binary)
+        for name, build in PROGRAMS.items()
+        if (binary := find_program(name))
+    )
     return (
-        Ruff(child, find_binary()),
+        *linters,
+        Languages(linters),
         Secrets(),
         Unicode(),
         Conflicts(),
+        Dependencies(child),
+        Tests(),
+        Suppressions(),
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.ports import Ended
+from app.sandbox.bubblewrap import FILES_INSIDE, confine
 
 FILES = "{files}"
 """Stands in an argument for the folder that holds the files."""
@@ -24,6 +25,10 @@ FILES = "{files}"
 _ENVIRONMENT = {"LANG": "C.UTF-8"}
 _MAX_NAME = 200
 _MB = 1 << 20
+_BWRAP_SPEAKS = b"bwrap: "
+_ENDED_BY_SIGNAL = 128
+"""Bubblewrap ends with this and the signal's number, where its program was ended by a signal."""
+_SIGNALS = signal.valid_signals()
 
 # Sets the limits, then becomes the program: nothing of the program runs without them, and unlike
 # `preexec_fn` this is safe beside threads. A signal that Python ignores would stay ignored over
@@ -39,7 +44,7 @@ for limit in sys.argv[1].split(","):
 for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
     signal.signal(ignored, signal.SIG_DFL)
 os.umask(0o077)
-os.execve(sys.argv[2], sys.argv[2:], {"LANG": "C.UTF-8"})
+os.execve(sys.argv[2], sys.argv[2:], {"LANG": "C.UTF-8", "HOME": os.getcwd()})
 """
 
 
@@ -65,14 +70,26 @@ DEFAULT_LIMITS = Limits()
 
 
 class LimitedChild:
-    """A Child that is held by limits alone: it can see the file system and the network."""
+    """A Child that is held by limits, and kept apart by bubblewrap where `bwrap` names one.
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, folder: Path | None = None) -> None:
+    By limits alone, it can see the file system and the network.
+    """
+
+    def __init__(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        folder: Path | None = None,
+        bwrap: str | None = None,
+    ) -> None:
         self._limits = limits
         self._folder = folder
+        self._bwrap = bwrap
 
     async def run(self, argv: Sequence[str], files: Mapping[str, bytes]) -> Ended:
         """Run a program in an empty folder; `{files}` in its arguments is where the files are.
+
+        Its environment holds a LANG and a HOME, that folder: some programs end without one.
 
         `argv[0]` is an absolute path. A program that could not be started, or that a limit or a
         signal ended, has a `problem`. Raises ValueError for names or arguments that are not safe.
@@ -80,6 +97,8 @@ class LimitedChild:
         _check_arguments(argv)
         for name in files:
             _check_name(name)
+        if not os.access(argv[0], os.X_OK):
+            return _stopped("could not be started: no such program")
         try:
             base = Path(tempfile.mkdtemp(prefix="codex-review-", dir=self._folder))
         except OSError as exc:
@@ -87,16 +106,18 @@ class LimitedChild:
         try:
             _write_files(base / "files", files)
             (base / "empty").mkdir()
-            placed = [argument.replace(FILES, str(base / "files")) for argument in argv]
-            return await self._run(placed, base / "empty")
+            return await self._run(self._placed(argv, base / "files"), base / "empty")
         except OSError as exc:
             return _not_started(exc)
         finally:
             await asyncio.to_thread(shutil.rmtree, base, ignore_errors=True)
 
+    def _placed(self, argv: Sequence[str], files: Path) -> list[str]:
+        where = FILES_INSIDE if self._bwrap else str(files)
+        placed = [argument.replace(FILES, where) for argument in argv]
+        return confine(self._bwrap, placed, files) if self._bwrap else placed
+
     async def _run(self, argv: Sequence[str], cwd: Path) -> Ended:
-        if not os.access(argv[0], os.X_OK):
-            return _stopped("could not be started: no such program")
         budget = _Budget(self._limits.output_bytes)
         async with _reading(budget) as (out, out_end), _reading(budget) as (err, err_end):
             try:
@@ -117,10 +138,20 @@ class LimitedChild:
                 os.close(err_end)
             problem = await self._watch(process, out, err)
         stdout, stderr = bytes(out.data), bytes(err.data)
-        if problem is None and process.returncode is not None and process.returncode < 0:
-            problem = f"was ended by {signal.Signals(-process.returncode).name}"
+        problem = problem or self._problem(process.returncode, stderr)
         status = process.returncode if problem is None else None
         return Ended(status=status, stdout=stdout, stderr=stderr, problem=problem)
+
+    def _problem(self, status: int | None, stderr: bytes) -> str | None:
+        """Tell an end that was not the program's own from its status."""
+        if status is None:
+            return None
+        if self._bwrap and status == 1 and stderr.startswith(_BWRAP_SPEAKS):
+            return "could not be started in the sandbox"
+        number = status - _ENDED_BY_SIGNAL if self._bwrap else -status
+        if number in _SIGNALS:
+            return f"was ended by {signal.Signals(number).name}"
+        return None
 
     async def _watch(
         self, process: asyncio.subprocess.Process, out: "_Stream", err: "_Stream"

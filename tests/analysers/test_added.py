@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.analysers.added import added_lines, at_line, fold, quote
+from app.analysers.added import added_lines, at_line, before, fold, quote
 from app.review.diff import SYMLINK_MODE
 from app.review.findings import Candidate
 from app.review.focus import Area
@@ -52,21 +52,19 @@ def test_three_of_a_rule_stay_as_they_are() -> None:
     assert fold(three) == three
 
 
-def test_the_most_urgent_three_stay_and_the_rest_is_named() -> None:
-    urgent = candidate(9, priority=Priority.P0)
+def test_of_four_the_most_urgent_one_stays_and_the_rest_is_named() -> None:
+    urgent = replace(candidate(9, priority=Priority.P0), suggestion="better")
     four = (candidate(1), candidate(2), candidate(3), urgent)
 
-    folded = fold(four)
-
-    noted = replace(candidate(2), body="Body. … and 1 more line: 3.")
-    assert folded == (urgent, candidate(1), noted)
+    body = "Body. (4 times in this file, also on lines 1, 2, 3)"
+    assert fold(four) == (replace(urgent, body=body, suggestion=None),)
 
 
 def test_a_long_list_of_lines_is_cut() -> None:
-    folded = fold(candidate(n) for n in range(1, 100))
+    (folded,) = fold(candidate(n) for n in range(1, 100))
 
-    assert folded[2].body.startswith("Body. … and 96 more lines: 4, 5, ")
-    assert folded[2].body.endswith("22, 23, …")
+    assert folded.body.startswith("Body. (99 times in this file, also on lines 2, 3, ")
+    assert folded.body.endswith("20, 21, …)")
 
 
 @given(st.lists(st.builds(candidate, st.integers(1, 30), rule=st.sampled_from("AB")), max_size=40))
@@ -76,6 +74,24 @@ def test_no_line_is_forgotten_and_none_is_told_twice(candidates: list[Candidate]
     for rule in "AB":
         lines = {c.location.line for c in candidates if c.rule == rule}
         kept = [c for c in folded if c.rule == rule]
-        assert len(kept) == min(3, len(lines))
-        noted = sum(int(c.body.split()[3]) for c in kept if "more line" in c.body)
-        assert len(kept) + noted == len(lines)
+        if len(lines) <= 3:
+            assert {c.location.line for c in kept} == lines
+        else:
+            (one,) = kept
+            assert f"({len(lines)} times in this file" in one.body
+
+
+TEXTS = st.lists(st.sampled_from(["a", "b", "c", "", "d\r"]), max_size=12).map(
+    lambda lines: "".join(f"{line}\n" for line in lines)
+)
+
+
+@given(old=TEXTS, new=TEXTS)
+def test_undoing_the_hunks_gives_back_what_was(old: str, new: str) -> None:
+    assume(old != new and new)
+
+    assert before(file_diff("a", old, new), new) == old
+
+
+def test_hunks_that_do_not_fit_are_not_undone() -> None:
+    assert before(file_diff("a", "one\n", "two\n"), "three\n") is None

@@ -1,18 +1,19 @@
 """ruff itself on changes, well-meant and hostile; and what becomes of its trouble."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
-from app.analysers.ruff import MAX_BYTES, Ruff, find_binary
-from app.ports import Ended, Found
+from app.analysers.linter import MAX_BYTES
+from app.analysers.ruff import RUFF
+from app.ports import Found
 from app.review.diff import Side
 from app.review.findings import Candidate, Location
 from app.review.focus import Area
 from app.review.priority import Priority
-from app.sandbox.child import LimitedChild
-from tests.analysers.changes import contents, make_change
+from tests.analysers.children import Planted, told
+from tests.analysers.children import analyse as run
 
 pytestmark = pytest.mark.anyio
 
@@ -20,22 +21,7 @@ BAD = "import subprocess\n\n\ndef f(x, y=[]):\n    subprocess.run(f'ls {x}', she
 
 
 async def analyse(files: Mapping[str, str], before: Mapping[str, str] | None = None) -> Found:
-    finder = Ruff(LimitedChild(), find_binary())
-    return await finder.find(make_change(files, before), contents(files))
-
-
-def told(found: Found) -> list[tuple[str | None, str, int]]:
-    return sorted((c.rule, c.location.path, c.location.line) for c in found.candidates)
-
-
-class Scripted:
-    """A child that says what it is told to, whatever runs in it."""
-
-    def __init__(self, ended: Ended) -> None:
-        self._ended = ended
-
-    async def run(self, argv: Sequence[str], files: Mapping[str, bytes]) -> Ended:
-        return self._ended
+    return await run(RUFF, files, before)
 
 
 async def test_a_finding_is_told_whole() -> None:
@@ -122,18 +108,55 @@ async def test_only_added_lines_are_spoken_of() -> None:
     assert told(found) == [("F821", "a.py", 2)]
 
 
-async def test_a_rule_is_told_three_times_a_file_and_then_by_its_lines() -> None:
+async def test_a_rule_that_is_broken_often_in_a_file_is_told_once_with_its_lines() -> None:
     many = "".join(f"print(missing{n})\n" for n in range(5))
 
     found = await analyse({"a.py": many, "b.py": "print(other)\n"})
 
-    assert told(found) == [("F821", "a.py", n) for n in (1, 2, 3)] + [("F821", "b.py", 1)]
-    (last,) = [c for c in found.candidates if c.location == _at("a.py", 3)]
-    assert last.body == "Python raises NameError. … and 2 more lines: 4, 5."
+    assert told(found) == [("F821", "a.py", 1), ("F821", "b.py", 1)]
+    (first,) = [c for c in found.candidates if c.location.path == "a.py"]
+    assert first.body == (
+        "Python raises NameError. (5 times in this file, also on lines 2, 3, 4, 5)"
+    )
 
 
-def _at(path: str, line: int) -> Location:
-    return Location(path=path, side=Side.RIGHT, start_line=line, line=line)
+async def test_a_safe_fix_within_the_line_is_suggested() -> None:
+    found = await analyse({"a.py": "def f(x):\n    raise NotImplemented\n"})
+
+    assert [c.suggestion for c in found.candidates] == ["    raise NotImplementedError"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("x = list([1])\n", id="unsafe"),
+        pytest.param("if x is 'é': print('ghp_" + "a1B2c3D4e5" * 4 + "')\n", id="hidden"),
+    ],
+)
+async def test_a_fix_that_is_not_safe_or_not_shown_is_not_suggested(code: str) -> None:
+    found = await analyse({"a.py": code})
+
+    assert {c.suggestion for c in found.candidates} == {None}
+
+
+@pytest.mark.parametrize(
+    ("code", "priority"),
+    [
+        ("yaml.load(x, Loader=loader)", Priority.P3),
+        ("yaml.load(x, Loader=yaml.UnsafeLoader)", Priority.P1),
+        ("yaml.load(x)", Priority.P1),
+    ],
+)
+async def test_a_loader_of_ones_own_may_be_safe(code: str, priority: Priority) -> None:
+    found = await analyse({"a.py": f"import yaml\ndef f(x, loader):\n    {code}\n"})
+
+    assert [c.priority for c in found.candidates] == [priority]
+
+
+async def test_names_of_python_2_in_code_for_both_are_no_mistake() -> None:
+    code = "import sys\nif sys.version_info[0] == 2:\n    text = unicode\n"
+
+    assert (await analyse({"a.py": code})).candidates == ()
 
 
 async def test_of_a_broken_file_only_the_first_error_is_told() -> None:
@@ -198,17 +221,6 @@ async def test_a_secret_on_a_line_is_masked() -> None:
 # ---- hostile -------------------------------------------------------------------------------------
 
 
-class Planted:
-    """A child in whose folder configuration lies beside the files."""
-
-    def __init__(self, planted: Mapping[str, str]) -> None:
-        self._planted = contents(planted)
-
-    async def run(self, argv: Sequence[str], files: Mapping[str, bytes]) -> Ended:
-        beside = {f"0001/{name}": text for name, text in self._planted.items()}
-        return await LimitedChild().run(argv, {**files, **self._planted, **beside})
-
-
 @pytest.mark.parametrize(
     "configuration",
     [
@@ -223,9 +235,7 @@ async def test_configuration_in_the_change_changes_nothing(configuration: dict[s
     files = {"a.py": BAD, **configuration}
 
     as_changed = await analyse(files)
-    as_planted = await Ruff(Planted(configuration), find_binary()).find(
-        make_change(files), contents(files)
-    )
+    as_planted = await run(RUFF, files, child=Planted(configuration))
 
     assert told(as_changed) == [("B006", "a.py", 4), ("S602", "a.py", 5)]
     assert as_planted == as_changed
@@ -319,48 +329,7 @@ async def test_a_file_that_breaks_ruff_is_not_analysed_in_time(code: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("ended", "reason"),
-    [
-        (
-            Ended(status=None, stdout=b"", stderr=b"", problem="ran longer than 10 s"),
-            "ruff ran longer than 10 s",
-        ),
-        (Ended(status=2, stdout=b"", stderr=b"error"), "ruff gave no answer that can be read"),
-        (Ended(status=0, stdout=b"{}", stderr=b""), "ruff gave no answer that can be read"),
-        (
-            Ended(status=0, stdout=b'[{"code": 1}]', stderr=b""),
-            "ruff gave no answer that can be read",
-        ),
-    ],
-)
-async def test_trouble_is_told_for_every_file(ended: Ended, reason: str) -> None:
-    files = {"a.py": "x = 1\n", "b.py": "y = 1\n"}
-
-    found = await Ruff(Scripted(ended), "/bin/ruff").find(make_change(files), contents(files))
-
-    assert found == Found(finder="ruff", not_analysed={"a.py": reason, "b.py": reason})
-
-
-async def test_without_ruff_python_is_not_analysed() -> None:
-    files = {"a.py": "x = 1\n", "b.js": ""}
-
-    found = await Ruff(LimitedChild(), None).find(make_change(files), contents(files))
-
-    assert found == Found(finder="ruff", not_analysed={"a.py": "ruff is not installed"})
-
-
-async def test_nothing_runs_when_there_is_no_python() -> None:
-    failing = Scripted(Ended(status=None, stdout=b"", stderr=b"", problem="ran"))
-
-    found = await Ruff(failing, "/bin/ruff").find(
-        make_change({"a.js": "x\n"}), contents({"a.js": "x\n"})
-    )
-
-    assert found == Found(finder="ruff")
-
-
-@pytest.mark.parametrize(
     ("path", "wanted"), [("a.py", True), ("b/c.pyi", True), ("a.pyc", False), ("py", False)]
 )
 def test_python_files_are_wanted(path: str, wanted: bool) -> None:
-    assert Ruff(LimitedChild(), None).wants(path) is wanted
+    assert RUFF.wants(path) is wanted

@@ -92,6 +92,14 @@ async def test_in_tests_and_vendored_code_a_secret_is_likely_made_up(path: str) 
     assert told(await analyse({path: TOKEN + "\n"})) == [("GitHub token", path, 1, Priority.P2)]
 
 
+async def test_what_only_looks_like_a_secret_is_a_nit_in_tests() -> None:
+    line = "u = 'postgres://app:9xKq2LmZ@db/x'\n"
+
+    found = await analyse({"tests/test_a.py": line})
+
+    assert told(found) == [("credentials in a URL", "tests/test_a.py", 1, Priority.P3)]
+
+
 async def test_only_added_lines_are_spoken_of() -> None:
     before = f"old = '{TOKEN}'\nx = 1\n"
 
@@ -118,8 +126,8 @@ async def test_a_key_whose_first_line_is_old_is_told_where_it_changed() -> None:
 async def test_many_secrets_are_folded() -> None:
     found = await analyse({"a.txt": f"{TOKEN} {TOKEN}\n" * 6})
 
-    assert [line for _, _, line, _ in told(found)] == [1, 2, 3]
-    assert found.candidates[2].body == f"{BODY} … and 3 more lines: 4, 5, 6."
+    assert [line for _, _, line, _ in told(found)] == [1]
+    assert found.candidates[0].body == f"{BODY} (6 times in this file, also on lines 2, 3, 4, 5, 6)"
 
 
 async def test_in_a_very_long_line_what_stands_before_the_secret_is_the_proof() -> None:

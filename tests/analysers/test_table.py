@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from app.analysers.table import build_finders
+from app.analysers.linter import find_program
+from app.analysers.table import PROGRAMS, build_finders
 from app.sandbox.child import LimitedChild
 from tests.analysers.changes import contents, make_change
 
@@ -17,6 +18,9 @@ FILE = "".join(
 )
 
 
+OURS = ["any analyser", "secrets", "unicode", "conflicts", "dependencies", "tests", "suppressions"]
+
+
 async def test_every_analyser_has_its_own_name_and_finds_by_it() -> None:
     files = {"a.py": "x = 1\n"}
     finders = build_finders(LimitedChild())
@@ -24,9 +28,13 @@ async def test_every_analyser_has_its_own_name_and_finds_by_it() -> None:
     found = [await finder.find(make_change(files), contents(files)) for finder in finders]
 
     names = [finder.name for finder in finders]
-    assert names == ["ruff", "secrets", "unicode", "conflicts"]
+    assert names == [*(name for name in PROGRAMS if find_program(name)), *OURS]
     assert [one.finder for one in found] == names
     assert all(one.not_analysed is None for one in found)
+
+
+def test_every_program_stands_under_its_own_name() -> None:
+    assert [build().name for build in PROGRAMS.values()] == list(PROGRAMS)
 
 
 async def test_a_change_of_25_files_takes_less_than_a_second() -> None:

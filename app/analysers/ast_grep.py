@@ -1,0 +1,124 @@
+"""ast-grep with rules of our own, for what is sharp in JavaScript, TypeScript, Go and Java.
+
+Knows ast-grep's JSON; the rules stand in `rules/`, one file a language. Rules are handed over as an
+argument, so no configuration is read.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from posixpath import splitext
+from types import MappingProxyType
+
+import msgspec
+import yaml
+
+from app.analysers.linter import Rule, Said, Tool
+from app.review.focus import Area
+from app.review.priority import Priority
+
+NAME = "ast-grep"
+RULES = Path(__file__).parent / "rules"
+
+# Which grammar reads which files. JavaScript may hold JSX, TypeScript may hold casts.
+_NAMES = MappingProxyType(
+    {
+        "module.tsx": frozenset((".cjs", ".js", ".jsx", ".mjs", ".tsx")),
+        "module.ts": frozenset((".cts", ".mts", ".ts")),
+        "module.go": frozenset((".go",)),
+        "module.java": frozenset((".java",)),
+    }
+)
+_SEPARATOR = "\n---\n"
+_TSX, _TYPESCRIPT = "\nlanguage: Tsx\n", "\nlanguage: TypeScript\n"
+_BY_SUFFIX = {suffix: name for name, suffixes in _NAMES.items() for suffix in suffixes}
+
+
+class _Meta(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    area: Area
+    priority: str
+    confidence: float
+    trigger: str
+
+
+class _RuleFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What we read of a rule; the rest is ast-grep's."""
+
+    id: str
+    message: str
+    note: str
+    metadata: _Meta
+
+
+class _Start(msgspec.Struct, frozen=True, kw_only=True):
+    line: int
+
+
+class _Range(msgspec.Struct, frozen=True, kw_only=True):
+    start: _Start
+
+
+class _Match(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    file: str
+    rule_id: str
+    message: str
+    range: _Range
+
+
+def load_rules(folder: Path) -> tuple[str, Mapping[str, Rule]]:
+    """Read our rules: as ast-grep takes them, and by their id what they mean to us."""
+    text = _SEPARATOR.join(path.read_text("utf-8") for path in sorted(folder.glob("*.yml")))
+    written = yaml.safe_load_all(text)
+    read = [msgspec.convert(rule, type=_RuleFile) for rule in written]
+    again = (rule.replace(_TSX, _TYPESCRIPT) for rule in text.split(_SEPARATOR) if _TSX in rule)
+    return _SEPARATOR.join((text, *again)), {rule.id: _meaning(rule) for rule in read}
+
+
+def build_tool() -> Tool:
+    """Read our rules, and make the tool of them."""
+    text, rules = load_rules(RULES)
+
+    def judge(said: Said, in_test: bool) -> Rule | None:
+        """In tests, texts are the test's own, and errors are seen."""
+        return None if in_test else rules.get(said.code)
+
+    return Tool(
+        name=NAME,
+        arguments=("scan", "--inline-rules", text, "--no-ignore", "hidden", "--json=stream"),
+        wants=_wants,
+        rename=_rename,
+        read=_read,
+        judge=judge,
+    )
+
+
+def _meaning(rule: _RuleFile) -> Rule:
+    return Rule(
+        area=rule.metadata.area,
+        priority=Priority(rule.metadata.priority),
+        confidence=rule.metadata.confidence,
+        title=rule.message,
+        body=rule.note,
+        trigger=rule.metadata.trigger,
+    )
+
+
+def _wants(path: str) -> bool:
+    return splitext(path)[1] in _BY_SUFFIX
+
+
+def _rename(path: str) -> str:
+    return _BY_SUFFIX[splitext(path)[1]]
+
+
+def _read(stdout: bytes) -> list[Said]:
+    return [_said(line) for line in stdout.splitlines()]
+
+
+def _said(line: bytes) -> Said:
+    match = msgspec.json.decode(line, type=_Match)
+    return Said(
+        file=match.file,
+        line=match.range.start.line + 1,
+        code=match.rule_id,
+        message=match.message,
+    )

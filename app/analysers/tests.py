@@ -1,0 +1,224 @@
+"""What a change takes from tests: some are skipped, the others are, or they check less.
+
+Knows how the test frameworks of a dozen languages say so in one line.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from posixpath import splitext
+from typing import NamedTuple
+
+from app.analysers.added import fold, is_test, quote, words
+from app.ports import Found
+from app.review.diff import FileDiff, Hunk, Line, Side, Status
+from app.review.findings import Candidate, Location
+from app.review.focus import Area
+from app.review.priority import Priority
+from app.review.pull import Change
+
+MAX_LINE = 1_000
+"""Characters that are searched; longer lines are no test's."""
+
+_JAVASCRIPT = words(".cjs .cts .js .jsx .mjs .mts .ts .tsx .vue")
+_CODE = _JAVASCRIPT | words(
+    ".c .cc .cpp .cs .dart .ex .exs .go .groovy .java .kt .php .py .rb .rs .scala .swift"
+)
+
+
+class _Pattern(NamedTuple):
+    """A line in files with these suffixes."""
+
+    suffixes: frozenset[str]
+    regex: re.Pattern[str]
+
+
+def _pattern(suffixes: frozenset[str], regex: str) -> _Pattern:
+    return _Pattern(suffixes, re.compile(regex))
+
+
+_FOCUSED = (
+    _pattern(_JAVASCRIPT, r"\s*(?:describe|it|test|context|suite|specify)\.only\s*[(.`]"),
+    _pattern(_JAVASCRIPT, r"\s*(?:fdescribe|fit|fcontext)\s*\(\s*[\"'`]"),
+    _pattern(words(".rb"), r"\s*(?:fdescribe|fit|fcontext|fspecify)\b[ (]*[\"']"),
+    _pattern(words(".go"), r"\s*(?:FDescribe|FIt|FContext|FWhen)\(\s*\""),
+)
+_SKIPPED = (
+    _pattern(words(".py"), r"\s*@(?:pytest\.mark\.skip\b(?!if)|(?:unittest\.)?skip\()"),
+    _pattern(
+        _JAVASCRIPT,
+        r"\s*(?:(?:describe|it|test|context|suite)\.skip|xdescribe|xit|xtest|xcontext)"
+        r"(?:\.each\s*\(.*\))?\s*\(\s*[\"'`]",
+    ),
+    _pattern(words(".go"), r"\t[tb]\.(?:Skip|Skipf|SkipNow)\("),
+    _pattern(words(".java .kt .groovy .scala"), r"\s*@(?:Disabled|Ignore)\b(?!If|d)"),
+    _pattern(words(".rs"), r"\s*#\[ignore\b"),
+    _pattern(words(".cs"), r"\s*\[(?:Ignore\b|(?:Fact|Theory)\(Skip\s*=)"),
+    _pattern(words(".rb"), r"\s*(?:xdescribe|xit|xcontext|xspecify)\b[ (]*[\"']"),
+    _pattern(words(".exs"), r"\s*@tag :skip\b"),
+)
+_ASSERTION = re.compile(
+    r"\bassert|\bexpect|\bshould\b|\.should|\brequire\.|\bverify|\bcheck|\bensure|\bfail\b|\braises\b"
+    r"|\b(?:EXPECT|ASSERT|REQUIRE|CHECK)_?|\bt\.(?:Error|Fatal)|\bmust|\bXCT|\bpanic|\bok\(|\bis\("
+    r"|\bequal|\bmatch",
+    re.IGNORECASE,
+)
+_CERTAIN_ASSERTION = re.compile(
+    r"\s*(?:await\s+)?(?:assert\b|assert[A-Z_]\w*[!(.]|self\.assert\w+\(|Assert\.\w+\(|expect\s*\("
+    r"|require\.\w+\(t\b|assert\.\w+\(|(?:EXPECT|ASSERT)_\w+\(|assert_\w+[ (]|\$this->assert\w+\()"
+)
+_BEGINS_TEST = re.compile(
+    r"\s*(?:(?:async )?def test|class \w*Test|func Test"
+    r"|(?:it|test|describe|context)\b[\w.]*\s*[(\"'`]"
+    r"|@Test|#\[(?:\w+::)?test|fn test|\[(?:Fact|Test|Theory)|TEST\w*\(|(?:public )?function test)"
+)
+_HEADS = re.compile(r"\s*[@\[#]")
+"""Begins a line that stands above a test and belongs to it."""
+
+
+class Tests:
+    """A Finder for tests that no longer run or check what they did. Needs no whole file."""
+
+    name = "tests"
+
+    def wants(self, path: str) -> bool:
+        """Say no: the diff is enough."""
+        return False
+
+    async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
+        """Find skips, focused tests and assertions that were taken out."""
+        found = await asyncio.to_thread(lambda: fold(_in_change(change)))
+        return Found(finder=self.name, candidates=found)
+
+
+def _in_change(change: Change) -> Iterator[Candidate]:
+    code = [file for file in change.diff.files if _suffix(file) in _CODE]
+    moved: frozenset[str] | None = None
+    for file in code:
+        if file.status is Status.DELETED:
+            continue
+        found = list(_switched_off(file))
+        weakened = [hunk for hunk in file.hunks if any(_lost(hunk, frozenset()))]
+        if not (found or weakened) or not is_test(file):
+            continue
+        if weakened and moved is None:
+            moved = frozenset(_added(code))
+        yield from found
+        for hunk in weakened:
+            yield from _checks_less(file, hunk, moved or frozenset())
+
+
+def _added(files: list[FileDiff]) -> Iterator[str]:
+    for file in files:
+        for line in file.changed_lines:
+            if line.kind == "+" and len(line.text) <= MAX_LINE:
+                yield line.text.strip()
+
+
+def _suffix(file: FileDiff) -> str:
+    return splitext(file.path)[1]
+
+
+def _switched_off(file: FileDiff) -> Iterator[Candidate]:
+    gone = {line.text.strip() for line in file.changed_lines if line.kind == "-"}
+    for hunk in file.hunks:
+        for at, line in enumerate(hunk.lines):
+            if line.kind != "+" or len(line.text) > MAX_LINE or line.text.strip() in gone:
+                continue
+            if _is_one_of(_FOCUSED, file, line):
+                yield _focused(file, line)
+            elif _is_one_of(_SKIPPED, file, line):
+                yield _skipped(file, line, is_old=_is_on_old_test(hunk, at))
+
+
+def _is_one_of(patterns: tuple[_Pattern, ...], file: FileDiff, line: Line) -> bool:
+    return any(
+        _suffix(file) in pattern.suffixes and pattern.regex.match(line.text) for pattern in patterns
+    )
+
+
+def _is_on_old_test(hunk: Hunk, at: int) -> bool:
+    """Whether the test that an added line switches off was there before."""
+    if at and hunk.lines[at - 1].kind == "-":  # its first line was changed into this one
+        return True
+    below = (line for line in hunk.lines[at + 1 :] if line.kind != "-")
+    return next((line.kind == " " for line in below if not _HEADS.match(line.text)), False)
+
+
+def _focused(file: FileDiff, line: Line) -> Candidate:
+    return _candidate(
+        file,
+        line,
+        rule="focused-test",
+        priority=Priority.P2,
+        confidence=0.95,
+        title="Only this test runs",
+        body="All the others beside it are left out, and nothing says so.",
+        trigger="The tests run.",
+    )
+
+
+def _skipped(file: FileDiff, line: Line, *, is_old: bool) -> Candidate:
+    return _candidate(
+        file,
+        line,
+        rule="skipped-test",
+        priority=Priority.P2 if is_old else Priority.P3,
+        confidence=0.8,
+        title="A test that ran is now skipped" if is_old else "A new test is skipped",
+        body="What it checks can break without a test that fails.",
+        trigger="The code that it covers changes.",
+    )
+
+
+def _checks_less(file: FileDiff, hunk: Hunk, moved: frozenset[str]) -> Iterator[Candidate]:
+    """Tell of a hunk that takes assertions out of a test that stays, and puts none in."""
+    for line in islice(_lost(hunk, moved), 1):
+        yield _candidate(
+            file,
+            line,
+            rule="assertion-removed",
+            priority=Priority.P2,
+            confidence=0.6,
+            title="The test checks less than before",
+            body="An assertion was taken out, and none was put in its place.",
+            trigger="What it checked breaks.",
+        )
+
+
+def _lost(hunk: Hunk, moved: frozenset[str]) -> Iterator[Line]:
+    gone = [line for line in hunk.lines if line.kind == "-"]
+    lost = [line for line in gone if _CERTAIN_ASSERTION.match(line.text[:MAX_LINE])]
+    if not lost or any(_BEGINS_TEST.match(line.text[:MAX_LINE]) for line in gone):
+        return
+    added = (line.text[:MAX_LINE] for line in hunk.lines if line.kind == "+")
+    if not any(_ASSERTION.search(text) for text in added):
+        yield from (line for line in lost if line.text.strip() not in moved)
+
+
+def _candidate(
+    file: FileDiff,
+    line: Line,
+    *,
+    rule: str,
+    priority: Priority,
+    confidence: float,
+    title: str,
+    body: str,
+    trigger: str,
+) -> Candidate:
+    side = Side.RIGHT if line.new is not None else Side.LEFT
+    number = line.new or line.old or 0
+    return Candidate(
+        area=Area.TESTS,
+        priority=priority,
+        confidence=confidence,
+        title=title,
+        body=body,
+        trigger=trigger,
+        evidence=quote(line.text),
+        location=Location(path=file.path, side=side, start_line=number, line=number),
+        source=Tests.name,
+        rule=rule,
+    )
