@@ -16,12 +16,19 @@ AppError
 ├─ ModelError         one question stays without an answer, and why
 │  ├─ ModelRefused    this chunk: the model or a filter declined
 │  ├─ ModelUnavailable this chunk: no usable answer in time
-│  ├─ PromptTooLong   this chunk: larger than the model's context
+│  ├─ PromptTooLong   this chunk: larger than the model's context; a smaller one may fit
+│  │  └─ AnswerCut    ... its answer was, also when asked again with more room
 │  ├─ ModelDenied     every chunk: key or model name is wrong
-│  └─ OutOfCredit     every chunk: no money
+│  ├─ OutOfCredit     every chunk: no money
+│  └─ OverBudget      every chunk: the operator or the repository allows no more
 ├─ AnswerInvalid      a model answer that breaks the schema
 └─ Unusable           what a person gave us cannot be used (exit status 2)
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the values of `review` raise these errors
+    from app.review.answer import Usage
 
 
 class AppError(Exception):
@@ -87,7 +94,11 @@ class Forbidden(Permanent):
 
 
 class ModelError(AppError):
-    """The model gave no usable answer to one question."""
+    """The model gave no usable answer to one question; `usage` is what trying has cost."""
+
+    def __init__(self, message: str, *, usage: "Usage | None" = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class ModelRefused(ModelError):
@@ -102,11 +113,23 @@ class PromptTooLong(ModelError):
     pass
 
 
+class AnswerCut(PromptTooLong):
+    """`text` is as much of the answer as came, perhaps nothing."""
+
+    def __init__(self, message: str, *, usage: "Usage | None" = None, text: str = "") -> None:
+        super().__init__(message, usage=usage)
+        self.text = text
+
+
 class ModelDenied(ModelError):
     pass
 
 
 class OutOfCredit(ModelError):
+    pass
+
+
+class OverBudget(ModelError):
     pass
 
 

@@ -1,6 +1,7 @@
 """A scripted model server: a script decides what each question is answered with.
 
-It speaks `POST /v1/chat/completions` as OpenAI documents it, and fails as real servers fail.
+It speaks chat completions, responses and legacy completions as OpenAI documents them, streamed
+where a question asks for that, and fails as real servers fail.
 """
 
 import asyncio
@@ -15,31 +16,37 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.model_answers import Completion as Completion
+from tests.model_answers import stream, whole
+
 BASE_URL = "http://model.test/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One request as it arrived."""
+    """One request as it arrived. `path` is that behind `/v1/`."""
 
     body: dict[str, Any]
     headers: Mapping[str, str]
+    path: str = "chat/completions"
 
     @property
     def system(self) -> str:
-        return self._content("system")
+        return str(self.body.get("instructions", "")) or self._content("system")
 
     @property
     def user(self) -> str:
-        return self._content("user")
+        return str(self.body.get("input") or self.body.get("prompt") or self._content("user"))
 
     @property
     def form(self) -> str:
         """The `type` of the response format; empty where none is asked for."""
-        return str(self.body.get("response_format", {}).get("type", ""))
+        text = self.body.get("text", {}).get("format", {})
+        return str(self.body.get("response_format", text).get("type", ""))
 
     def _content(self, role: str) -> str:
-        return "".join(m["content"] for m in self.body["messages"] if m["role"] == role)
+        messages = self.body.get("messages", [])
+        return "".join(m["content"] for m in messages if m["role"] == role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,33 +59,29 @@ class Fault:
     delay_s: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """A completion; `message` and `choice` change its parts, None for `usage` leaves it out."""
-
-    text: str | None = ""
-    finish_reason: str | None = "stop"
-    usage: Mapping[str, Any] | None = field(
-        default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 20}
-    )
-    message: Mapping[str, Any] = field(default_factory=dict)
-    choice: Mapping[str, Any] = field(default_factory=dict)
-
-
 Reply = str | Completion | Fault
 Script = Callable[[Question], Reply]
 
 
 class ModelServer:
-    """Answers with what `script` returns and keeps what it was asked in `questions`."""
+    """Answers with what `script` returns and keeps what it was asked in `questions`.
 
-    def __init__(self, script: Script) -> None:
+    `told` is what it tells of itself: path behind `/v1/` → JSON; what is not there is a 404.
+    """
+
+    def __init__(self, script: Script, *, streams: bool = True) -> None:
         self.script = script
+        self.streams = streams
+        self.told: dict[str, Reply | dict[str, Any]] = {}
         self.questions: list[Question] = []
         self.busy = 0
         self.busiest = 0
+        paths = ("chat/completions", "responses", "completions")
         self.app = Starlette(
-            routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])]
+            routes=[
+                *(Route(f"/v1/{path}", self._complete, methods=["POST"]) for path in paths),
+                Route("/v1/{path:path}", self._tell, methods=["GET"]),
+            ]
         )
 
     def client(self) -> httpx.AsyncClient:
@@ -86,14 +89,24 @@ class ModelServer:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app))
 
     async def _complete(self, request: Request) -> Response:
-        question = Question(body=await request.json(), headers=dict(request.headers))
+        question = Question(
+            body=await request.json(),
+            headers=dict(request.headers),
+            path=request.url.path.removeprefix("/v1/"),
+        )
         self.questions.append(question)
         self.busy += 1
         self.busiest = max(self.busiest, self.busy)
         try:
-            return await _respond(self.script(question), question)
+            return await _respond(self.script(question), question, streams=self.streams)
         finally:
             self.busy -= 1
+
+    async def _tell(self, request: Request) -> Response:
+        told = self.told.get(request.path_params["path"], error(404, "Not Found"))
+        if isinstance(told, dict):
+            return JSONResponse(told)
+        return await _respond(told, Question(body={}, headers={}), streams=False)
 
 
 def in_turn(*replies: Reply) -> Script:
@@ -128,34 +141,42 @@ def error_in_200(message: str, code: int | str) -> Fault:
 
 def slow(delay_s: float, reply: str = "{}") -> Fault:
     """A right answer, too late."""
-    return Fault(body=_completion(Completion(text=reply), {}), delay_s=delay_s)
+    body = whole("chat/completions", Completion(text=reply), "")
+    return Fault(body=body, delay_s=delay_s)
 
 
 def cut_json() -> Fault:
     """The connection's end, taken for the answer's end."""
-    whole = json.dumps(_completion(Completion(text="{}"), {}))
-    return Fault(body=whole[: len(whole) // 2])
+    text = json.dumps(whole("chat/completions", Completion(text="{}"), ""))
+    return Fault(body=text[: len(text) // 2])
 
 
-async def _respond(reply: Reply, question: Question) -> Response:
+def events(*data: str) -> Fault:
+    """A stream of these events, whatever becomes of it."""
+    body = "".join(f"data: {one}\n\n" for one in data)
+    return Fault(body=body, headers={"content-type": "text/event-stream"})
+
+
+def cut_stream(text: str = "{") -> Fault:
+    """A stream that ends in the middle, without a word of its end."""
+    return events(json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}))
+
+
+def error_in_stream(message: str, code: int | str) -> Fault:
+    """An error after the first words; what came is no answer."""
+    first = json.dumps({"choices": [{"index": 0, "delta": {"content": "{"}}]})
+    return events(first, json.dumps({"error": {"message": message, "code": code}, "choices": []}))
+
+
+async def _respond(reply: Reply, question: Question, *, streams: bool) -> Response:
     if isinstance(reply, str):
         reply = Completion(text=reply)
     if isinstance(reply, Completion):
-        return JSONResponse(_completion(reply, question.body))
+        if streams and question.body.get("stream"):
+            events = stream(question.path, reply, question.body)
+            return Response(events, headers={"content-type": "text/event-stream"})
+        return JSONResponse(whole(question.path, reply, str(question.body.get("model", ""))))
     await asyncio.sleep(reply.delay_s)
     body = json.dumps(reply.body) if isinstance(reply.body, dict) else reply.body
     headers = {"content-type": "application/json", **reply.headers}
     return Response(body, status_code=reply.status, headers=headers)
-
-
-def _completion(reply: Completion, body: Mapping[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": reply.text, "refusal": None, **reply.message}
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason, **reply.choice}
-    answer: dict[str, Any] = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1_800_000_000,
-        "model": body.get("model", ""),
-        "choices": [choice],
-    }
-    return answer if reply.usage is None else {**answer, "usage": dict(reply.usage)}

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from app.errors import (
+    AnswerCut,
     ModelDenied,
     ModelError,
     ModelRefused,
@@ -21,6 +22,7 @@ from app.errors import (
     OutOfCredit,
     PromptTooLong,
 )
+from app.review.answer import Usage
 from app.review.masking import mask, visible
 
 MAX_TEXT = 300
@@ -29,42 +31,54 @@ MAX_TEXT = 300
 class Kind(Enum):
     """What the asker does about a fault.
 
-    `PASSING` is tried again, `BLANK` and `NO_ROOM` (all of it spent before the first word) once;
-    `FORMAT_REFUSED` is asked again with less structure; the rest is final.
+    `PASSING` is tried again; `CUT` and `BLANK` once, with more room; `GARBLED`, which is not the
+    protocol at all, once. `API_REFUSED`, `PARAMETER_REFUSED`, `FORMAT_REFUSED` and, perhaps,
+    `BAD_REQUEST` are asked again with less (`ladder`). The rest is final.
     """
 
     DENIED = auto()
     OUT_OF_CREDIT = auto()
     TOO_LONG = auto()
     REFUSED = auto()
+    API_REFUSED = auto()
+    PARAMETER_REFUSED = auto()
     FORMAT_REFUSED = auto()
+    BAD_REQUEST = auto()
     PASSING = auto()
+    GARBLED = auto()
+    CUT = auto()
     BLANK = auto()
-    NO_ROOM = auto()
     UNKNOWN = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Why a request got no answer. `wait_s` is how long the server asked us to wait, if it did."""
+    """Why a request got no answer.
+
+    `wait_s` is how long the server asked us to wait, if it did; `named` the field of our request
+    that it does not take.
+    """
 
     kind: Kind
     text: str
     wait_s: float | None = None
+    named: str = ""
 
 
 _ERRORS: Mapping[Kind, type[ModelError]] = {
     Kind.DENIED: ModelDenied,
+    Kind.API_REFUSED: ModelDenied,
     Kind.OUT_OF_CREDIT: OutOfCredit,
     Kind.TOO_LONG: PromptTooLong,
-    Kind.NO_ROOM: PromptTooLong,
+    Kind.CUT: AnswerCut,
+    Kind.BLANK: AnswerCut,
     Kind.REFUSED: ModelRefused,
 }
 
 
-def error_of(fault: Fault) -> ModelError:
-    """Return the error that tells of a fault once nothing more is tried."""
-    return _ERRORS.get(fault.kind, ModelUnavailable)(fault.text)
+def error_of(fault: Fault, usage: Usage | None = None) -> ModelError:
+    """Return the error that tells of a fault, and what it cost, once nothing more is tried."""
+    return _ERRORS.get(fault.kind, ModelUnavailable)(fault.text, usage=usage)
 
 
 def fault_of_answer(
@@ -105,8 +119,8 @@ class _Told(NamedTuple):
 
 # OpenAI answers 429 for billing; platform.openai.com/docs/guides/error-codes
 _NO_CREDIT = re.compile(
-    r"insufficient_quota|credit_balance_exhausted|_spend_limit_exceeded|_usage_limit_exceeded"
-    r"|billing_hard_limit|insufficient_balance|insufficient_credits|billing_not_active"
+    r"insufficient_(?:\w+_)?(?:quota|balance|credits?)|credit_balance_exhausted"
+    r"|_spend_limit_exceeded|_usage_limit_exceeded|billing_hard_limit|billing_not_active"
 )
 # OpenRouter: the one 402 that passes by itself, when requests under way have ended.
 _CREDIT_IN_FLIGHT = "in_flight_budget_exhausted"
@@ -125,8 +139,30 @@ _FILTERED = re.compile(r"content_filter|content_policy|moderation|responsibleai"
 _FILTERED_TEXT = re.compile(
     r"content management policy|content filter|flagged|requires moderation", re.IGNORECASE
 )
-_FORMAT = re.compile(r"response_format|json_schema|json_object|structured output", re.IGNORECASE)
+_FORMAT = re.compile(
+    r"response_format|json_schema|json_object|json schema|text\.format|structured.outputs?"
+    r"|guided_|grammar",
+    re.IGNORECASE,
+)
+# The fields that we can do without; words of everyday language count only in quotes.
+_PARAMETER = re.compile(
+    r"\b(stream_options|max_(?:completion_|output_)?tokens)\b|[\"'`](store|stream)[\"'`]"
+    r"|^(store|stream)$|(stream)ing (?:is )?not supported",
+    re.IGNORECASE,
+)
+# A model of OpenAI's that is only served by its newer protocol. The first of these texts goes on
+# "Did you mean to use v1/completions?", which is misleading.
+_OTHER_API = re.compile(
+    r"not a chat model|v1/responses|responses api|unsupported_api_for_model", re.IGNORECASE
+)
+_NO_MODEL = re.compile(
+    r"(?:not a valid|unknown|invalid|no such) model|model .{0,80}"
+    r"(?:does not exist|not found|(?:was|has been|is) (?:deprecated|retired|shut ?down))",
+    re.IGNORECASE,
+)
+_API_STATUSES = frozenset({400, 404, 405, 422})
 _FORMAT_STATUSES = frozenset({400, 422, 500, 501})
+_DENIED_STATUSES = frozenset({401, 403, 404, 405, 410, *range(300, 400)})
 _PASSING_STATUSES = frozenset({408, 409, 425, 429, 498})
 _FILTER_STATUSES = frozenset({200, 400, 403, 422, 451})
 
@@ -134,20 +170,23 @@ _FILTER_STATUSES = frozenset({200, 400, 403, 422, 451})
 def _fault(status: int, told: _Told, wait_s: float | None, secret: str) -> Fault:
     kind = _kind(status, told)
     detail = told.message or told.code or told.type or "no reason given"
-    if kind is not Kind.PASSING or wait_s is None:
-        return Fault(kind=kind, text=_clean(f"{_remedy(kind, status)}{detail}", secret))
-    text = f"the model server answered {status} and asks to wait {wait_s:.0f} seconds: {detail}"
-    return Fault(kind=kind, text=_clean(text, secret), wait_s=wait_s)
+    if kind is Kind.PASSING and wait_s is not None:
+        text = f"the model server answered {status} and asks to wait {wait_s:.0f} seconds: {detail}"
+        return Fault(kind=kind, text=_clean(text, secret), wait_s=wait_s)
+    named = _named(told) if kind is Kind.PARAMETER_REFUSED else ""
+    return Fault(kind=kind, text=_clean(f"{_remedy(kind, status)}{detail}", secret), named=named)
 
 
 def _kind(status: int, told: _Told) -> Kind:
     """Judge by codes first, by words where servers give no code, by the status last."""
     if _CREDIT_IN_FLIGHT in told.words:
         return Kind.PASSING
-    if status == 402 or _NO_CREDIT.search(told.words):
+    if status == 402 or _NO_CREDIT.search(f"{told.words} {told.message}"):
         return Kind.OUT_OF_CREDIT
     if _TOO_LONG_CODE.search(told.words) or status == 413:
         return Kind.TOO_LONG
+    if status in _API_STATUSES and _OTHER_API.search(f"{told.words} {told.message}"):
+        return Kind.API_REFUSED
     too_long = _TOO_LARGE_FOR_RATE if status == 429 else _TOO_LONG
     if status not in (401, 404) and too_long.search(told.message):
         return Kind.TOO_LONG
@@ -155,13 +194,30 @@ def _kind(status: int, told: _Told) -> Kind:
         _FILTERED.search(told.words) or _FILTERED_TEXT.search(told.message)
     ):
         return Kind.REFUSED
-    if status in _FORMAT_STATUSES and (_FORMAT.search(told.param) or _FORMAT.search(told.message)):
-        return Kind.FORMAT_REFUSED
-    if status in (401, 403, 404, 405) or 300 <= status < 400 or "model_not_found" in told.words:
+    if status in _FORMAT_STATUSES and (refusal := _refusal(told)):
+        return refusal
+    if status in _DENIED_STATUSES or "model_not_found" in told.words:
+        return Kind.DENIED
+    if status in (200, 400, 422) and _NO_MODEL.search(told.message):
         return Kind.DENIED
     if status in _PASSING_STATUSES or status >= 500 or status == 200:
         return Kind.PASSING
-    return Kind.UNKNOWN
+    return Kind.BAD_REQUEST if status in (400, 422) else Kind.UNKNOWN
+
+
+def _refusal(told: _Told) -> Kind | None:
+    """Say whether the form of the answer or another field of the request is refused."""
+    if _FORMAT.search(told.param):
+        return Kind.FORMAT_REFUSED
+    if _named(told):
+        return Kind.PARAMETER_REFUSED
+    return Kind.FORMAT_REFUSED if _FORMAT.search(told.message) else None
+
+
+def _named(told: _Told) -> str:
+    """Return the field that is refused; of several the first, as the others are advice."""
+    found = _PARAMETER.search(told.param) or _PARAMETER.search(told.message)
+    return next((group for group in found.groups() if group), "").lower() if found else ""
 
 
 def _remedy(kind: Kind, status: int) -> str:
@@ -173,6 +229,8 @@ def _remedy(kind: Kind, status: int) -> str:
             return f"the model server redirects ({status}); check OPENAI_BASE_URL: "
         case Kind.DENIED:
             return f"no such model or address ({status}); check MODEL and OPENAI_BASE_URL: "
+        case Kind.API_REFUSED:
+            return f"the model is not served this way ({status}); set MODEL_API=responses: "
         case Kind.OUT_OF_CREDIT:
             return f"no credit left at the model server ({status}): "
         case Kind.TOO_LONG:

@@ -9,18 +9,25 @@ from app.ports import Answers, Model
 from app.review.answer import Answer, Usage
 from app.review.prompt import Prompt
 
+Locks = WeakValueDictionary[str, asyncio.Lock]
+
+
+def new_locks() -> Locks:
+    """Return locks for questions under way, none of them held."""
+    return WeakValueDictionary()
+
 
 class Remembered:
     """Keeps complete answers by the content of their question.
 
     A kept answer comes back with an empty usage. The same question asked at the same time waits
-    for the first.
+    for the first; models that share `locks` wait for each other.
     """
 
-    def __init__(self, model: Model, answers: Answers) -> None:
+    def __init__(self, model: Model, answers: Answers, locks: Locks | None = None) -> None:
         self._model = model
         self._answers = answers
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = new_locks() if locks is None else locks
 
     @property
     def name(self) -> str:
@@ -31,7 +38,7 @@ class Remembered:
         return self._model.token_ratio
 
     async def ask(self, prompt: Prompt) -> Answer:
-        """Return the kept answer, or ask and keep it. An answer that was cut is not kept."""
+        """Return the kept answer, or ask and keep it."""
         key = question_key(self.name, prompt)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
@@ -39,8 +46,7 @@ class Remembered:
             if kept is not None:
                 return replace(kept, usage=Usage())
             answer = await self._model.ask(prompt)
-            if not answer.is_cut:
-                await self._answers.put(key, answer)
+            await self._answers.put(key, answer)
             return answer
 
 

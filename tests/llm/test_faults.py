@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import (
+    AnswerCut,
     ModelDenied,
     ModelError,
     ModelRefused,
@@ -41,11 +42,17 @@ TABLE: list[tuple[int, Any, Kind]] = [
     (405, b"", Kind.DENIED),
     (301, b"", Kind.DENIED),
     (307, b"moved", Kind.DENIED),
-    (400, openai("unknown model", code="model_not_found"), Kind.DENIED),
+    (400, openai("no", code="model_not_found"), Kind.DENIED),
+    (400, openai("x/y is not a valid model ID"), Kind.DENIED),
+    (400, openai("The model `gpt-5-codex` has been deprecated"), Kind.DENIED),
+    (410, b"", Kind.DENIED),
     (402, openai("Insufficient Balance"), Kind.OUT_OF_CREDIT),
     (402, b"Payment Required", Kind.OUT_OF_CREDIT),
     (402, openai("wait", code="in_flight_budget_exhausted"), Kind.PASSING),
     (429, openai("You exceeded your current quota", type="insufficient_quota"), Kind.OUT_OF_CREDIT),
+    (429, {"error": "insufficient_quota"}, Kind.OUT_OF_CREDIT),
+    (403, openai("", code="insufficient_user_quota"), Kind.OUT_OF_CREDIT),
+    (429, openai("You exceeded your current quota, per minute"), Kind.PASSING),
     (429, openai("", code="credit_balance_exhausted"), Kind.OUT_OF_CREDIT),
     (429, openai("", code="project_spend_limit_exceeded"), Kind.OUT_OF_CREDIT),
     (429, openai("", code="organization_usage_limit_exceeded"), Kind.OUT_OF_CREDIT),
@@ -69,7 +76,18 @@ TABLE: list[tuple[int, Any, Kind]] = [
         openai("[{'type': 'literal_error', 'loc': ('body', 'response_format')}]"),
         Kind.FORMAT_REFUSED,
     ),
-    (400, openai("temperature is not supported", param="temperature"), Kind.UNKNOWN),
+    (400, openai("Invalid schema: grammar could not be compiled"), Kind.FORMAT_REFUSED),
+    (400, openai("Unknown parameter: 'text.format'", param="text.format"), Kind.FORMAT_REFUSED),
+    (400, openai("no", param="stream_options"), Kind.PARAMETER_REFUSED),
+    (400, openai("Unrecognized request argument: stream_options"), Kind.PARAMETER_REFUSED),
+    (400, openai("Unsupported parameter: 'max_tokens'"), Kind.PARAMETER_REFUSED),
+    (422, {"detail": [{"loc": ["body", "store"]}]}, Kind.PARAMETER_REFUSED),
+    (400, openai("the stream of words in this store"), Kind.BAD_REQUEST),
+    (400, openai("temperature is not supported", param="temperature"), Kind.BAD_REQUEST),
+    (422, b"", Kind.BAD_REQUEST),
+    (404, openai("only supported in v1/responses and not in v1/chat"), Kind.API_REFUSED),
+    (404, openai("This is not a chat model ... v1/completions?"), Kind.API_REFUSED),
+    (400, openai("no", code="unsupported_api_for_model"), Kind.API_REFUSED),
     (418, b"I'm a teapot", Kind.UNKNOWN),
     (408, b"", Kind.PASSING),
     (409, b"", Kind.PASSING),
@@ -108,10 +126,14 @@ ERRORS = {
     Kind.DENIED: ModelDenied,
     Kind.OUT_OF_CREDIT: OutOfCredit,
     Kind.TOO_LONG: PromptTooLong,
-    Kind.NO_ROOM: PromptTooLong,
+    Kind.API_REFUSED: ModelDenied,
+    Kind.CUT: AnswerCut,
+    Kind.BLANK: AnswerCut,
     Kind.REFUSED: ModelRefused,
     Kind.PASSING: ModelUnavailable,
-    Kind.BLANK: ModelUnavailable,
+    Kind.GARBLED: ModelUnavailable,
+    Kind.BAD_REQUEST: ModelUnavailable,
+    Kind.PARAMETER_REFUSED: ModelUnavailable,
     Kind.FORMAT_REFUSED: ModelUnavailable,
     Kind.UNKNOWN: ModelUnavailable,
 }
@@ -122,6 +144,19 @@ def test_every_kind_ends_as_one_error(kind: Kind) -> None:
     error: ModelError = error_of(fault(kind, "why", secret=""))
     assert type(error) is ERRORS[kind]
     assert str(error) == "why"
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (openai("'max_tokens' is not supported. Use 'max_completion_tokens'."), "max_tokens"),
+        (openai("use max_tokens", param="max_completion_tokens"), "max_completion_tokens"),
+        (openai("", param="stream"), "stream"),
+        (openai("streaming is not supported"), "stream"),
+    ],
+)
+def test_the_field_that_is_refused_is_named(body: Any, named: str) -> None:
+    assert refused(400, body).named == named
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,9 @@ class Counting:
 
     token_ratio = 1.0
 
-    def __init__(self, *, name: str = "m-1", is_cut: bool = False, failing: int = 0) -> None:
+    def __init__(self, *, name: str = "m-1", failing: int = 0) -> None:
         self.name = name
         self.asked = 0
-        self._is_cut = is_cut
         self._failing = failing
 
     async def ask(self, prompt: Prompt) -> Answer:
@@ -48,7 +47,7 @@ class Counting:
         await asyncio.sleep(0.001)
         if number <= self._failing:
             raise ModelUnavailable("no")
-        return Answer(text=f"{number}", model=self.name, usage=USAGE, is_cut=self._is_cut)
+        return Answer(text=f"{number}", model=self.name, usage=USAGE)
 
 
 async def test_a_question_asked_before_costs_nothing() -> None:
@@ -116,13 +115,6 @@ async def test_different_questions_do_not_wait_for_each_other() -> None:
     await remembered.ask(PROMPT)
     gate.set()
     assert (await slow).text == "2"
-
-
-async def test_an_answer_that_was_cut_is_not_kept() -> None:
-    model = Counting(is_cut=True)
-    remembered = Remembered(model, Kept())
-    await remembered.ask(PROMPT)
-    assert (await remembered.ask(PROMPT)).text == "2"
 
 
 async def test_after_a_failure_the_next_one_asks_again() -> None:

@@ -1,0 +1,79 @@
+"""What model calls have cost, summed up by account. Knows sums; nothing of prices or limits."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from app.ports import Clock
+from app.review.answer import Usage
+from app.review.price import Spent
+from app.store.database import Database
+
+
+class StoredLedger:
+    """The port Ledger over an open database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def book(self, accounts: Sequence[str], usage: Usage, usd: float | None) -> None:
+        """Add a call to each of these accounts."""
+        now = self._clock.now()
+        rows = [
+            (
+                account,
+                usage.calls,
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.is_estimated,
+                usd or 0.0,
+                usd is None,
+                now,
+            )
+            for account in accounts
+        ]
+
+        def add(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                """
+                INSERT INTO spending (account, calls, input_tokens, output_tokens, estimated, usd,
+                    unpriced, booked_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (account) DO UPDATE SET
+                    calls = spending.calls + excluded.calls,
+                    input_tokens = spending.input_tokens + excluded.input_tokens,
+                    output_tokens = spending.output_tokens + excluded.output_tokens,
+                    estimated = spending.estimated + excluded.estimated,
+                    usd = spending.usd + excluded.usd,
+                    unpriced = spending.unpriced + excluded.unpriced,
+                    booked_at = excluded.booked_at""",
+                rows,
+            )
+
+        await self._database.transact(add)
+
+    async def spent(self, accounts: Sequence[str]) -> Mapping[str, Spent]:
+        """Return the sums of these accounts; of unknown ones, that nothing was spent."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, Spent]:
+            found = {
+                account: connection.execute(
+                    "SELECT * FROM spending WHERE account = ?", (account,)
+                ).fetchone()
+                for account in accounts
+            }
+            return {account: _spent(row) if row else Spent() for account, row in found.items()}
+
+        return await self._database.transact(read)
+
+
+def _spent(row: sqlite3.Row) -> Spent:
+    return Spent(
+        usage=Usage(
+            calls=row["calls"],
+            input_tokens=row["input_tokens"],
+            output_tokens=row["output_tokens"],
+            is_estimated=bool(row["estimated"]),
+        ),
+        usd=None if row["unpriced"] else row["usd"],
+    )
