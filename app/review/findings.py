@@ -48,7 +48,8 @@ class Finding:
     `summary_reason` is None for a finding that is commented inline at `location`; otherwise it
     says why it stands in the summary. `sources` are "model" and names of analysers. A `suggestion`
     is prose for the reason in `suggestion_refused`; where that is None it is proven to apply, and
-    is the exact text (line ends too) that the lines at `location` become.
+    is the exact text (line ends too) that the lines at `location` become. `is_unverified` where a
+    second look was due and could not be had.
     """
 
     area: Area
@@ -65,6 +66,7 @@ class Finding:
     suggestion: str | None = None
     suggestion_refused: str | None = NOT_CHECKED
     summary_reason: str | None = None
+    is_unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

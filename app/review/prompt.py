@@ -6,7 +6,7 @@ Knows the order of the parts and how they are fenced; holds no prose and reads n
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -18,6 +18,9 @@ from app.review.text import cut
 SYSTEM = "system.md"
 SCHEMA = "findings.schema.json"
 SCHEMA_NAME = "findings"
+JUDGE = "judge.md"
+JUDGE_SCHEMA = "judge.schema.json"
+JUDGE_SCHEMA_NAME = "verdicts"
 
 MAX_TITLE = 300
 MAX_BODY = 6_000
@@ -47,11 +50,13 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompts:
-    """The prose of a deployment. `hash` names all of it, the schema included."""
+    """The prose of a deployment. `hash` names all of it, the schemas included."""
 
     system: str
     focus: Mapping[Area, str]
     schema: bytes
+    judge: str
+    judge_schema: bytes
     hash: str
 
 
@@ -61,17 +66,20 @@ def parse_prompts(files: Mapping[str, str]) -> Prompts:
     Raises Unusable, which lists every file that is missing, empty or no JSON.
     """
     names = {area: f"focus/{area}.md" for area in Area}
-    used = (SYSTEM, SCHEMA, *names.values())
+    used = (SYSTEM, SCHEMA, JUDGE, JUDGE_SCHEMA, *names.values())
     problems = [f"prompts/{name}: missing or empty" for name in used if not _has_text(files, name)]
-    schema = _compact_json(files.get(SCHEMA, "{}"))
-    if schema is None:
-        problems.append(f"prompts/{SCHEMA}: not a JSON object")
-    if problems or schema is None:
+    schemas = {name: _compact_json(files.get(name, "{}")) for name in (SCHEMA, JUDGE_SCHEMA)}
+    problems += [
+        f"prompts/{name}: not a JSON object" for name, schema in schemas.items() if not schema
+    ]
+    if problems:
         raise Unusable("; ".join(problems))
     return Prompts(
         system=files[SYSTEM].strip() + "\n",
         focus=MappingProxyType({area: files[name].strip() for area, name in names.items()}),
-        schema=schema,
+        schema=schemas[SCHEMA],
+        judge=files[JUDGE].strip() + "\n",
+        judge_schema=schemas[JUDGE_SCHEMA],
         hash=_hash(files, used),
     )
 
@@ -96,20 +104,47 @@ def render_prompt(
     out.
     """
     parts = (
-        ("guidelines", cut(guidelines.strip(), MAX_GUIDELINES)),
-        ("title", cut(" ".join(title.split()), MAX_TITLE)),
-        ("body", cut(_without_html_comments(body).strip(), MAX_BODY)),
+        *_stated(title, body, guidelines),
         ("files", _file_list(file_list)),
         ("diff", chunk_text.strip("\n")),
         ("wish", cut((wish or "").strip(), MAX_WISH)),
     )
-    fenced = [fence(name, text, fence_secret) for name, text in parts if text]
     focus = [prompts.focus[area] for area in areas]
     return Prompt(
         system=prompts.system,
-        user="\n\n".join([*fenced, *focus]) + "\n",
+        user="\n\n".join([*_fenced(parts, fence_secret), *focus]) + "\n",
         schema_name=SCHEMA_NAME,
         schema=prompts.schema,
+        salt=salt,
+    )
+
+
+def render_judge(
+    prompts: Prompts,
+    *,
+    findings: str,
+    code: str,
+    analysers: str,
+    rules: str,
+    title: str,
+    body: str,
+    guidelines: str,
+    fence_secret: bytes,
+    salt: str = "",
+) -> Prompt:
+    """Ask for a second look at findings; all that is not our own prose is fenced, as above."""
+    parts = (
+        *_stated(title, body, guidelines),
+        ("code", code),
+        ("analysers", analysers),
+        ("rules", rules),
+        ("findings", findings),
+    )
+    return Prompt(
+        system=prompts.judge,
+        user="\n\n".join(_fenced(parts, fence_secret)) + "\n",
+        schema_name=JUDGE_SCHEMA_NAME,
+        schema=prompts.judge_schema,
         salt=salt,
     )
 
@@ -132,17 +167,40 @@ def fence(name: str, text: str, secret: bytes) -> str:
     return f"<<<DATA {name} {key}\n{shown}\nDATA>>> {key}"
 
 
+def without_html_comments(text: str) -> str:
+    """Drop what no reader of a Markdown text sees; templates are full of it."""
+    kept: list[str] = []
+    at = 0
+    while (start := text.find("<!--", at)) != -1 and (end := text.find("-->", start + 4)) != -1:
+        kept.append(text[at:start])
+        at = end + 3
+    return "".join([*kept, text[at:]])
+
+
+def _stated(title: str, body: str, guidelines: str) -> tuple[tuple[str, str], ...]:
+    """Give what is the same for all questions about a pull request."""
+    return (
+        ("guidelines", cut(guidelines.strip(), MAX_GUIDELINES)),
+        ("title", cut(" ".join(title.split()), MAX_TITLE)),
+        ("body", cut(without_html_comments(body).strip(), MAX_BODY)),
+    )
+
+
+def _fenced(parts: Iterable[tuple[str, str]], secret: bytes) -> list[str]:
+    return [fence(name, text, secret) for name, text in parts if text]
+
+
 def _has_text(files: Mapping[str, str], name: str) -> bool:
     return bool(files.get(name, "").strip())
 
 
-def _compact_json(text: str) -> bytes | None:
-    """Return a JSON object without its blanks, or None where it is none."""
+def _compact_json(text: str) -> bytes:
+    """Return a JSON object without its blanks, nothing where it is none."""
     try:
         value = json.loads(text)
     except ValueError:
-        return None
-    return json.dumps(value, separators=(",", ":")).encode() if isinstance(value, dict) else None
+        return b""
+    return json.dumps(value, separators=(",", ":")).encode() if isinstance(value, dict) else b""
 
 
 def _hash(files: Mapping[str, str], names: tuple[str, ...]) -> str:
@@ -163,13 +221,3 @@ def _file_list(paths: tuple[str, ...]) -> str:
             return "\n".join([*lines, f"… and {len(paths) - len(lines)} more"])
         lines.append(line)
     return "\n".join(lines)
-
-
-def _without_html_comments(text: str) -> str:
-    """Drop what no reader of the pull request sees; templates are full of it."""
-    kept: list[str] = []
-    at = 0
-    while (start := text.find("<!--", at)) != -1 and (end := text.find("-->", start + 4)) != -1:
-        kept.append(text[at:start])
-        at = end + 3
-    return "".join([*kept, text[at:]])
