@@ -14,6 +14,8 @@ The way of one delivery, each arrow one function:
     job → its end            jobs/worker.py          claim, keep the lease, retry, report
       work → handler         handlers.py             handle; report what failed
     lane `respond`           respond.py              permission, 👀, help; or the review's job
+                             rerun.py, merge_queue.py  a button was pressed, a queue asks
+    lane `look`              automatic.py            what happened by itself: a review, or why not
     lane `review`            pipeline.py             run_review
       pull request → change  github/changes.py       open: both ends pinned, diff parsed
       change → plan          review/coverage.py    ° plan_review: chunks by focus area
@@ -23,6 +25,9 @@ The way of one delivery, each arrow one function:
       findings → receipt     review/receipt.py     ° conclude: the verdict
       receipt → review       review/render.py      ° compose: every sentence we publish
       review → GitHub        github/publisher.py     publish, once; github/checks.py
+
+The same review from a terminal: `cli.py`, which has a change from `terminal.py` (a diff, a working
+tree) or from GitHub, and `alone.py` for what a server would remember and report.
 
 Rooms (° = pure: no network, clock, settings or log), and what each alone knows:
 

@@ -1,41 +1,202 @@
-"""Asks a model for candidates, once more where its answer breaks the schema."""
+"""Asks a model about every chunk of a plan: once more where its answer breaks the schema, in
+smaller chunks where question or answer was too long. A chunk without an answer costs only itself.
+"""
 
-from app.errors import AnswerInvalid, ModelRefused, ModelUnavailable, PromptTooLong
-from app.ports import Model
-from app.review.answer import Answer, Parsed, Usage, parse_answer
+import asyncio
+from dataclasses import dataclass, field
+
+from app import log
+from app.errors import (
+    AnswerCut,
+    AnswerInvalid,
+    ModelDenied,
+    ModelError,
+    ModelRefused,
+    ModelUnavailable,
+    OutOfCredit,
+    OverBudget,
+    PromptTooLong,
+)
+from app.ports import Model, Run
+from app.review.answer import Answer, Parsed, parse_answer
+from app.review.chunks import Chunk
+from app.review.coverage import Plan, Reason, split_chunks
+from app.review.event import Request
+from app.review.findings import Candidate, Dropped
 from app.review.focus import Area
-from app.review.prompt import Prompt, render_repair
+from app.review.guidelines import guidelines_for
+from app.review.masking import mask
+from app.review.prompt import Prompt, Prompts, render_prompt, render_repair
+from app.review.pull import Change
+
+MAX_SPLITS = 2
+"""How often chunks are made smaller: to a quarter at most."""
+TOO_LONG = (Reason.TOO_LONG, Reason.ANSWER_CUT)
+CONCERNS_ALL = (ModelDenied, OutOfCredit, OverBudget)
+"""Errors after which no other question can be answered either."""
 
 
-class StillInvalid(AnswerInvalid):
-    """No usable answer although the model was asked twice; `usage` is what that cost."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How the model is asked. `fence_secret` makes fences that a pull request cannot guess."""
 
-    def __init__(self, message: str, *, usage: Usage) -> None:
-        super().__init__(message)
-        self.usage = usage
+    prompts: Prompts
+    fence_secret: bytes
+    budget_tokens: int = 6_000
+    max_chunks: int = 60
+    at_once: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the model said. `plan` is what was asked in the end; `outcomes`: chunk number → None,
+    or why it was not reviewed; `models` are those that answered."""
+
+    plan: Plan
+    candidates: tuple[Candidate, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    outcomes: dict[int, Reason | None] = field(default_factory=dict)
+    models: frozenset[str] = frozenset()
+
+
+async def ask_model(
+    change: Change, request: Request, run: Run, plan: Plan, model: Model | None, how: Asking
+) -> Asked:
+    """Ask about every chunk, side by side, and about those that were too long in smaller ones."""
+    if model is None:
+        return Asked(plan=plan, outcomes={chunk.number: Reason.NO_MODEL for chunk in plan.chunks})
+    round = _Round(change=change, request=request, run=run, model=model, how=how)
+    answers = await round.ask(plan.chunks)
+    for _ in range(MAX_SPLITS):
+        too_long = {one.number for one in answers if one.outcome in TOO_LONG}
+        new = 2 * how.max_chunks - len(plan.chunks)
+        smaller = split_chunks(plan, too_long, max_chunks=new) if too_long else plan
+        if len(smaller.chunks) == len(plan.chunks):
+            break
+        answers += await round.ask(smaller.chunks[len(plan.chunks) :])
+        plan = smaller
+    return Asked(
+        plan=plan,
+        candidates=tuple(c for answer in answers for c in answer.parsed.candidates),
+        dropped=tuple(d for answer in answers for d in answer.parsed.rejected),
+        outcomes={answer.number: answer.outcome for answer in answers},
+        models=frozenset(answer.model for answer in answers if answer.model),
+    )
+
+
+def prompt_for(chunk: Chunk, change: Change, request: Request, run: Run, how: Asking) -> Prompt:
+    """Render the question about one chunk."""
+    return render_prompt(
+        how.prompts,
+        chunk.text,
+        chunk.areas,
+        title=change.title,
+        body=change.body,
+        file_list=tuple(file.path for file in change.diff.files),
+        guidelines=guidelines_about(change, tuple(path for path, _, _ in chunk.shown)),
+        wish=request.wish,
+        fence_secret=how.fence_secret,
+        salt=run.id if request.full else "",
+    )
+
+
+def guidelines_about(change: Change, paths: tuple[str, ...]) -> str:
+    """Tell what the repository's own people say about these files, and in which language."""
+    config = change.config
+    told = guidelines_for(tuple(dict.fromkeys(paths)), config.instructions, change.agents)
+    return told if config.is_english else f"Language: {config.language}\n\n{told}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """What became of one chunk; `model` is who answered, empty where nobody did."""
+
+    number: int
+    outcome: Reason | None = None
+    parsed: Parsed = field(default_factory=Parsed)
+    model: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Round:
+    """Questions of one run; `stop` is set by the first that learns that no further one helps."""
+
+    change: Change
+    request: Request
+    run: Run
+    model: Model
+    how: Asking
+    stop: Reason | None = None
+
+    async def ask(self, chunks: tuple[Chunk, ...]) -> list[_Answered]:
+        slots = asyncio.Semaphore(self.how.at_once)
+
+        async def in_turn(chunk: Chunk) -> _Answered:
+            async with slots:
+                return await self._ask_chunk(chunk)
+
+        return await asyncio.gather(*map(in_turn, chunks))
+
+    async def _ask_chunk(self, chunk: Chunk) -> _Answered:
+        number = chunk.number
+        if self.stop:
+            return _Answered(number=number, outcome=self.stop)
+        prompt = prompt_for(chunk, self.change, self.request, self.run, self.how)
+        try:
+            parsed, model = await ask_for_candidates(self.model, prompt, chunk.areas)
+        except (ModelError, AnswerInvalid) as exc:
+            reason = why_not(exc)
+            if isinstance(exc, CONCERNS_ALL):
+                self.stop = reason
+            error = mask(str(exc))
+            log.warning("chunk.not_reviewed", chunk=number, reason=reason.value, error=error)
+            begun = _begun(exc, chunk.areas) if isinstance(exc, AnswerCut) else Parsed()
+            return _Answered(number=number, outcome=reason, parsed=begun)
+        cut = Reason.ANSWER_CUT if parsed.was_cut else None
+        return _Answered(number=number, outcome=cut, parsed=parsed, model=model)
 
 
 async def ask_for_candidates(
     model: Model, prompt: Prompt, areas: tuple[Area, ...]
-) -> tuple[Parsed, Usage]:
-    """Ask, read, and have a broken answer repaired once.
+) -> tuple[Parsed, str]:
+    """Ask, read, and have a broken answer repaired once; return also who answered.
 
-    Raises StillInvalid, or a ModelError of the first call; of the second only those that concern
-    every chunk (ModelDenied, OutOfCredit).
+    Raises AnswerInvalid, or a ModelError of the first call; of the second only those that concern
+    every chunk.
     """
     answer = await model.ask(prompt)
     parsed, problem = _read(answer, areas)
     if not problem:
-        return parsed, answer.usage
+        return parsed, answer.model
     try:
-        repaired = await model.ask(render_repair(prompt, problem))
+        answer = await model.ask(render_repair(prompt, problem))
     except (ModelRefused, ModelUnavailable, PromptTooLong) as exc:
-        raise StillInvalid(f"{problem}; asked again: {exc}", usage=answer.usage) from exc
-    usage = answer.usage + repaired.usage
-    parsed, problem = _read(repaired, areas)
+        raise AnswerInvalid(f"{problem}; asked again: {exc}") from exc
+    parsed, problem = _read(answer, areas)
     if problem:
-        raise StillInvalid(f"asked twice, no answer obeyed the schema: {problem}", usage=usage)
-    return parsed, usage
+        raise AnswerInvalid(f"asked twice, no answer obeyed the schema: {problem}")
+    return parsed, answer.model
+
+
+def why_not(error: ModelError | AnswerInvalid) -> Reason:
+    """Say in words for people why a question has no answer."""
+    match error:
+        case ModelRefused():
+            return Reason.MODEL_REFUSED
+        case AnswerCut():
+            return Reason.ANSWER_CUT
+        case PromptTooLong():
+            return Reason.TOO_LONG
+        case ModelDenied():
+            return Reason.MODEL_DENIED
+        case OutOfCredit():
+            return Reason.OUT_OF_CREDIT
+        case OverBudget():
+            return Reason.OVER_BUDGET
+        case AnswerInvalid():
+            return Reason.ANSWER_INVALID
+        case _:
+            return Reason.MODEL_UNAVAILABLE
 
 
 def _read(answer: Answer, areas: tuple[Area, ...]) -> tuple[Parsed, str]:
@@ -45,3 +206,11 @@ def _read(answer: Answer, areas: tuple[Area, ...]) -> tuple[Parsed, str]:
     except AnswerInvalid as exc:
         return Parsed(), str(exc)
     return parsed, parsed.problem
+
+
+def _begun(cut: AnswerCut, areas: tuple[Area, ...]) -> Parsed:
+    """Keep the complete findings of an answer that was cut."""
+    try:
+        return parse_answer(cut.text, areas=areas)
+    except AnswerInvalid:
+        return Parsed()

@@ -6,8 +6,9 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,21 @@ import uvicorn
 from starlette.applications import Starlette
 
 from app import log
+from app.alone import (
+    Blocking,
+    ChecksOfOneRun,
+    NoCheck,
+    NoMemory,
+    NoPublisher,
+    Progress,
+    WatchedModel,
+)
 from app.analysers.table import build_finders
-from app.errors import AppError, Unusable
+from app.asking import Asking, prompt_for
+from app.errors import AppError, Forbidden, Overtaken, PullRequestGone, Unusable
+from app.evaluating import CaseChanges, fetch_case, measure
+from app.evaluating import Plan as EvaluationPlan
+from app.github.addresses import Address, CheckAddress, PullAddress
 from app.github.auth import AppCredentials
 from app.github.changes import GitHubChanges
 from app.github.checks import GitHubVerdicts
@@ -24,34 +38,62 @@ from app.github.comments import GitHubConversation
 from app.github.deliveries import GitHubDeliveries
 from app.github.local_diff import GitDiff
 from app.github.permissions import GitHubPermissions
+from app.github.policies import ConfigFiles
+from app.github.posted import PostedVerdicts
 from app.github.publisher import GitHubPublisher
 from app.github.transport import Connection, GitHub
+from app.github.user_token import TokenCredentials
 from app.handlers import Handlers
 from app.intake import Rules
 from app.jobs.job import Lane
 from app.jobs.sqlite import Limit, SqliteJobs
 from app.jobs.worker import Pace, Patience, Worker
-from app.llm.chat import ChatModel
-from app.llm.remembered import Remembered
-from app.pipeline import Asking, run_review
-from app.ports import Answers, Changes, Clock, Desk, Model, Run, Services, Syntax
+from app.llm.connection import Connection as ModelConnection
+from app.llm.fallback import WithFallback
+from app.llm.ladder import Api
+from app.llm.metered import LedgerOfOneRun, Meter, MeteredModels
+from app.llm.model import ServedModel
+from app.llm.server import warn_of_models
+from app.pipeline import plan_what_is_left, run_review
+from app.ports import (
+    Changes,
+    Clock,
+    Desk,
+    Ledger,
+    Model,
+    Models,
+    Publisher,
+    Run,
+    Services,
+    Syntax,
+    Verdicts,
+)
 from app.recovery import DAY_S, Bounds, CatchUp, Cleaning, Intervals, Sweep, every
+from app.review.config import DEFAULTS
+from app.review.dry_run import DryRun
 from app.review.event import Request
 from app.review.focus import Area
+from app.review.history import History
+from app.review.priority import Priority
 from app.review.prompt import Prompts, parse_prompts
 from app.review.pull import InstallationId, RunId, Target
-from app.review.receipt import Receipt
-from app.sandbox.child import LimitedChild, Limits
+from app.review.receipt import Receipt, State, broken_off
+from app.review.scoring import Measured
+from app.sandbox.child import Limits
+from app.sandbox.isolation import Sandbox, find_sandbox
 from app.sandbox.parsing import ParsingChild
-from app.settings import ModelSettings, Settings, TerminalSettings
+from app.settings import GitHubAccess, ModelApi, ModelSettings, Settings, TerminalSettings
 from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
 from app.store.deliveries import StoredDeliveries
 from app.store.memory import Store
-from app.terminal import NoCheck, NoMemory, NoPublisher
+from app.store.spending import StoredLedger
 from app.web.webhook import Door, webhook
 
 RESPOND_SLOTS = 8
+LOOK_SLOTS = 4
+DEBOUNCE_S = 10.0
+"""Pushes within so many seconds are one automatic review, of the last."""
 GRACE_S = 20.0
 """How long a stop waits for running reviews before it hands them back."""
 IDENTITY_RETRY_S = 30.0
@@ -89,6 +131,8 @@ async def serve(settings: Settings, host: str, port: int, *, pull_s: float | Non
         )
         config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
         log.event("serve.started", address=listener.getsockname()[:2], model=_name(settings.model))
+        looking = asyncio.create_task(_look_at_model(settings.model, model, SystemClock()))
+        stack.callback(looking.cancel)
         await _Server(config).serve(sockets=[listener])
         log.event("serve.stopping")
 
@@ -118,6 +162,7 @@ async def running(
     *,
     grace_s: float = GRACE_S,
     intervals: Intervals = INTERVALS,
+    debounce_s: float = DEBOUNCE_S,
 ) -> AsyncIterator[Starlette]:
     """Run the worker beside the web part that is yielded; stop both on leaving.
 
@@ -129,13 +174,16 @@ async def running(
         jobs = SqliteJobs(database, clock, _limits(settings))
         await jobs.take_over()
         github = _github(settings, github_http, clock)
-        verdicts = GitHubVerdicts(github, StoredCheckRuns(database, clock))
+        check_runs = StoredCheckRuns(database, clock)
         known_slug = await store.kept_value(SLUG)
 
         def slug() -> str | None:
             return github.slug or known_slug
 
-        worker = await _worker(settings, jobs, store, verdicts, github, slug, model_http, clock)
+        ledger = StoredLedger(database, clock)
+        worker = await _worker(
+            settings, jobs, store, ledger, check_runs, github, slug, model_http, clock, debounce_s
+        )
         rules = Rules(
             app_id=settings.app_id,
             slug=slug,
@@ -162,26 +210,230 @@ async def running(
         await database.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnGitHub:
+    """A pull request, who we are there, and whether its review is posted."""
+
+    access: GitHubAccess
+    address: PullAddress
+    fail_on: Priority | None
+    post: bool = False
+
+    @property
+    def has_check_run(self) -> bool:
+        """Say whether the verdict is posted too, which only Apps may."""
+        return self.post and self.access.key is not None
+
+
 async def review_on_terminal(
-    settings: TerminalSettings, changes: Changes, areas: tuple[Area, ...] | None
+    settings: TerminalSettings,
+    source: Changes | OnGitHub,
+    areas: tuple[Area, ...] | None,
+    progress: Progress,
 ) -> Receipt:
-    """Run the pipeline on a change of this machine; nothing is posted or kept."""
+    """Run the pipeline once; nothing is kept, and nothing posted unless the source says so."""
+    run = Run(id=RunId(secrets.token_hex(8)), attempt=1)
+    progress.say("Reading the change")
+    try:
+        async with _alone(settings, source, progress) as (target, services, asking):
+            try:
+                return await run_review(target, Request(areas=areas), run, services, asking)
+            except Overtaken:
+                raise  # its check run says so already
+            except (Exception, asyncio.CancelledError) as exc:  # no check run stays unfinished
+                with suppress(AppError):  # what broke first is what is told
+                    await services.verdicts.fail(target, run.id, _broken_off(run, exc))
+                raise
+    finally:
+        progress.say("")
+
+
+async def dry_run_on_terminal(
+    settings: TerminalSettings, source: Changes | OnGitHub, areas: tuple[Area, ...] | None
+) -> DryRun:
+    """Plan a review and render its questions; no model is asked, or even needed."""
+    run, request = Run(id=RunId(secrets.token_hex(8)), attempt=1), Request(areas=areas)
+    async with _alone(settings, source, None) as (target, services, asking):
+        change = await services.changes.open(target)
+        models = services.models
+        model = models.open(target, run.id, change.config) if models else None
+        plan = await plan_what_is_left(
+            change, request, run, History(), model, services.memory, asking
+        )
+        return DryRun(
+            plan=plan,
+            prompts=tuple(prompt_for(one, change, request, run, asking) for one in plan.chunks),
+            model=model.name if model else None,
+            price=settings.model.prices.get(model.name) if settings.model and model else None,
+            notices=change.not_in_diff,
+            mistakes=change.mistakes,
+        )
+
+
+async def fetch_verdict(access: GitHubAccess, address: Address) -> Receipt:
+    """Fetch the receipt that stands in a check run of ours on GitHub. Raises NoVerdict."""
     async with httpx.AsyncClient() as http:
+        github, credentials = _somebody(access, http, SystemClock())
+        posted = PostedVerdicts(github, app_id=access.app_id)
+        number = address.number if isinstance(address, PullAddress) else 0
+        target = await credentials.find(address.owner, address.repo, number)
+        with _told_to_a_person(has_app=access.key is not None):
+            if isinstance(address, CheckAddress):
+                return await posted.of_check(target, address.check_run_id)
+            return await posted.of_pull(target)
+
+
+async def evaluate_on_terminal(
+    settings: TerminalSettings,
+    plan: EvaluationPlan,
+    models: Sequence[str],
+    measured: list[Measured],
+    progress: Progress,
+) -> str:
+    """Measure these models, or the configured one, one after the other; say what was left out."""
+    left_out: list[str] = []
+    try:
+        for one in _measuring(settings, models, plan.max_usd):
+            changes = CaseChanges(case=plan.cases[0], config=DEFAULTS)
+            async with _alone(one, changes, None) as (target, services, asking):
+                clock, say = SystemClock(), progress.say
+                left_out.append(await measure(plan, target, services, asking, clock, measured, say))
+    finally:
+        progress.say("")
+    return "; ".join(filter(None, left_out))
+
+
+def _measuring(
+    settings: TerminalSettings, models: Sequence[str], max_usd: float | None
+) -> Iterator[TerminalSettings]:
+    """Give each model settings of its own, in which no other one answers in its place.
+
+    What one pull request may cost is no limit: the cases are many.
+    """
+    server = settings.model
+    if server is None and models:
+        raise Unusable("--model needs a model server: set OPENAI_BASE_URL and MODEL")
+    if server is None:
+        yield settings
+        return
+    names = tuple(dict.fromkeys(models or (server.model,)))
+    if max_usd is not None and (unpriced := [name for name in names if name not in server.prices]):
+        raise Unusable(
+            f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. "
+            "Name it in MODEL_PRICES, or leave --max-usd out."
+        )
+    limits = replace(server.limits, pull_request_usd=None)
+    for name in names:
+        alone = replace(server, model=name, others=(), fallback="", limits=limits)
+        yield replace(settings, model=alone)
+
+
+async def fetch_case_on_terminal(settings: TerminalSettings, source: OnGitHub) -> bytes:
+    """Make a case of a pull request that fixed a bug; see `review/fix_case.py`."""
+    async with _alone(settings, source, None) as (target, services, _):
+        return await fetch_case(target, services.changes)
+
+
+@asynccontextmanager
+async def _alone(
+    settings: TerminalSettings, source: Changes | OnGitHub, progress: Progress | None
+) -> AsyncIterator[tuple[Target, Services, Asking]]:
+    """Build what a single review needs."""
+    async with httpx.AsyncClient() as model_http, httpx.AsyncClient() as github_http:
+        clock = SystemClock()
+        sandbox = find_sandbox()
         asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
-        services = Services(
-            changes=changes,
-            verdicts=NoCheck(),
-            publisher=NoPublisher(),
-            memory=NoMemory(),
-            model=_model(settings.model, http, asked, SystemClock(), answers=None),
-            finders=build_finders(LimitedChild()),
-            syntax=_syntax(),
+
+        def watched(model: Model) -> Model:
+            return WatchedModel(model, progress) if progress else model
+
+        has_app = isinstance(source, OnGitHub) and source.access.key is not None
+        with _told_to_a_person(has_app=has_app):
+            surroundings = await _surroundings(source, settings, github_http, clock)
+            services = Services(
+                changes=surroundings.changes,
+                verdicts=surroundings.verdicts,
+                publisher=surroundings.publisher,
+                memory=NoMemory(),
+                models=_models(settings.model, model_http, asked, clock, wrap=watched),
+                finders=build_finders(sandbox.child()),
+                syntax=_syntax(sandbox),
+            )
+            asking = Asking(
+                prompts=load_prompts(settings.prompts_dir),
+                fence_secret=secrets.token_bytes(32),
+                at_once=settings.max_concurrent_model_calls,
+            )
+            yield surroundings.target, services, asking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surroundings:
+    """Where a single review takes its change from, and what becomes of its verdict."""
+
+    target: Target
+    changes: Changes
+    verdicts: Verdicts
+    publisher: Publisher
+
+
+async def _surroundings(
+    source: Changes | OnGitHub, settings: TerminalSettings, http: httpx.AsyncClient, clock: Clock
+) -> _Surroundings:
+    if not isinstance(source, OnGitHub):
+        return _Surroundings(
+            target=NOWHERE, changes=source, verdicts=NoCheck(), publisher=NoPublisher()
         )
-        asking = Asking(
-            prompts=load_prompts(settings.prompts_dir), fence_secret=secrets.token_bytes(32)
-        )
-        run = Run(id=RunId(secrets.token_hex(8)), attempt=1)
-        return await run_review(NOWHERE, Request(areas=areas), run, services, asking)
+    github, credentials = _somebody(source.access, http, clock)
+    where = source.address
+    target = await credentials.find(where.owner, where.repo, where.number)
+    files = ConfigFiles(github, server=settings.default_config, ceilings=settings.ceilings)
+    changes = GitHubChanges(github, files=files, git=_git(find_sandbox()))
+    has_check_run = source.has_check_run
+    return _Surroundings(
+        target=target,
+        changes=changes if has_check_run else Blocking(changes=changes, fail_on=source.fail_on),
+        verdicts=GitHubVerdicts(github, ChecksOfOneRun()) if has_check_run else NoCheck(),
+        publisher=GitHubPublisher(github) if source.post else NoPublisher(),
+    )
+
+
+def _somebody(
+    access: GitHubAccess, http: httpx.AsyncClient, clock: Clock
+) -> tuple[GitHub, AppCredentials | TokenCredentials]:
+    """Be the App where we have its key, else the person whose token we have, else nobody."""
+    connection = Connection(http, clock=clock, base_url=access.api_url)
+    credentials: AppCredentials | TokenCredentials
+    if access.key is not None:
+        key = access.key.private_key.reveal()
+        credentials = AppCredentials(connection, app_id=str(access.key.app_id), private_key=key)
+    else:
+        credentials = TokenCredentials(connection, access.token.reveal())
+    return GitHub(connection, credentials), credentials
+
+
+@contextmanager
+def _told_to_a_person(*, has_app: bool) -> Iterator[None]:
+    """Word for whoever gave number and token what is worded for an App's admin."""
+    try:
+        yield
+    except PullRequestGone as exc:
+        gone = "GitHub shows us no such pull request"
+        raise PullRequestGone(gone, remedy="Check its number.") from exc
+    except Forbidden as exc:
+        if has_app or "the App" not in exc.remedy:
+            raise
+        needed = "GITHUB_TOKEN must see the repository and, to post, write to pull requests."
+        raise Forbidden(str(exc), remedy=needed) from exc
+
+
+def _broken_off(run: Run, exc: BaseException) -> Receipt:
+    if isinstance(exc, asyncio.CancelledError):
+        state, reason = State.CANCELLED, "stopped at the terminal"
+    else:
+        state = State.FAILED
+        reason = str(exc) if isinstance(exc, AppError) else "something broke on our side"
+    return broken_off(run.id, head_sha=None, state=state, reason=reason)
 
 
 def load_prompts(overlay: Path | None = None) -> Prompts:
@@ -207,33 +459,49 @@ async def _worker(
     settings: Settings,
     jobs: SqliteJobs,
     store: Store,
-    verdicts: GitHubVerdicts,
+    ledger: StoredLedger,
+    check_runs: StoredCheckRuns,
     github: GitHub,
     slug: Callable[[], str | None],
     model_http: httpx.AsyncClient,
     clock: Clock,
+    debounce_s: float,
 ) -> Worker:
     asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
+    sandbox = find_sandbox()
+    files = ConfigFiles(github, server=settings.default_config, ceilings=settings.ceilings)
+    changes = GitHubChanges(github, files=files, git=_git(sandbox))
+    verdicts = GitHubVerdicts(github, check_runs)
     handlers = Handlers(
-        jobs=jobs,
         services=Services(
-            changes=GitHubChanges(github, git=_git()),
+            changes=changes,
             verdicts=verdicts,
             publisher=GitHubPublisher(github),
             memory=store,
-            model=_model(settings.model, model_http, asked, clock, answers=store),
-            finders=build_finders(LimitedChild()),
-            syntax=_syntax(),
+            models=_models(settings.model, model_http, asked, clock, store=store, ledger=ledger),
+            finders=build_finders(sandbox.child()),
+            syntax=_syntax(sandbox),
         ),
-        desk=Desk(permissions=GitHubPermissions(github), conversation=GitHubConversation(github)),
+        desk=Desk(
+            permissions=GitHubPermissions(github),
+            conversation=GitHubConversation(github),
+            policies=changes,
+            jobs=jobs,
+            pauses=store,
+            told=store,
+            checks=check_runs,
+            statements=verdicts,
+        ),
         asking=Asking(
             prompts=load_prompts(settings.prompts_dir),
             fence_secret=bytes.fromhex(
                 await store.value("fence_secret", lambda: secrets.token_hex(32))
             ),
+            at_once=settings.max_concurrent_model_calls,
         ),
         mentions=settings.mentions,
         slug=slug,
+        debounce_s=debounce_s,
     )
     slots = {lane: limit.in_all for lane, limit in _limits(settings).items()}
     return Worker(
@@ -241,10 +509,10 @@ async def _worker(
     )
 
 
-def _git() -> GitDiff | None:
+def _git(sandbox: Sandbox) -> GitDiff | None:
     """Find the git that compares what GitHub shows no diff of."""
     program = shutil.which("git")
-    return GitDiff(LimitedChild(), program) if program else None
+    return GitDiff(sandbox.child(), program) if program else None
 
 
 def _rounds(
@@ -284,15 +552,16 @@ def _rounds(
     )
 
 
-def _syntax() -> Syntax:
+def _syntax(sandbox: Sandbox) -> Syntax:
     """Parsers read hostile text and some hang on it: each text has a short-lived child."""
-    return ParsingChild(LimitedChild(Limits(wall_s=5, cpu_s=5)))
+    return ParsingChild(sandbox.child(Limits(wall_s=5, cpu_s=5)))
 
 
 def _limits(settings: Settings) -> dict[Lane, Limit]:
     reviews = settings.max_concurrent_reviews
     return {
         Lane.RESPOND: Limit(in_all=RESPOND_SLOTS, per_installation=RESPOND_SLOTS),
+        Lane.LOOK: Limit(in_all=LOOK_SLOTS, per_installation=LOOK_SLOTS),
         Lane.REVIEW: Limit(in_all=reviews, per_installation=reviews),
     }
 
@@ -322,26 +591,59 @@ async def _learn_identity(github: GitHub, store: Store, clock: Clock) -> None:
             return
 
 
-def _model(
+def _models(
     settings: ModelSettings | None,
     http: httpx.AsyncClient,
     slots: asyncio.Semaphore,
     clock: Clock,
     *,
-    answers: Answers | None,
-) -> Model | None:
+    store: Store | None = None,
+    ledger: Ledger | None = None,
+    wrap: Callable[[Model], Model] = lambda model: model,
+) -> Models | None:
+    """Build the models; a `store` remembers answers, and what the server takes."""
     if settings is None:
         return None
-    model = ChatModel(
-        client=http,
-        base_url=settings.base_url,
-        api_key=settings.api_key.reveal(),
-        model=settings.model,
-        timeout_s=settings.timeout_s,
-        slots=slots,
-        clock=clock,
+    connection = _model_connection(settings, http)
+
+    def served(name: str) -> Model:
+        return ServedModel(
+            connection=connection,
+            model=name,
+            api=None if settings.api is ModelApi.AUTO else Api(settings.api.value),
+            timeout_s=settings.timeout_s,
+            slots=slots,
+            clock=clock,
+            learned=store,
+        )
+
+    def built(name: str) -> Model:
+        if settings.fallback in ("", name):
+            return wrap(served(name))
+        return wrap(WithFallback(served(name), served(settings.fallback), clock))
+
+    return MeteredModels(
+        built(settings.model),
+        Meter(ledger or LedgerOfOneRun(), settings.prices, settings.limits, clock),
+        others={name: built(name) for name in settings.others},
+        answers=store,
     )
-    return Remembered(model, answers) if answers else model
+
+
+def _model_connection(settings: ModelSettings, http: httpx.AsyncClient) -> ModelConnection:
+    return ModelConnection(
+        client=http, base_url=settings.base_url, api_key=settings.api_key.reveal()
+    )
+
+
+async def _look_at_model(
+    settings: ModelSettings | None, http: httpx.AsyncClient, clock: Clock
+) -> None:
+    """Log what the model server tells of our models, while reviews are already taken."""
+    if settings:
+        names = dict.fromkeys((settings.model, *settings.others, settings.fallback))
+        asked = tuple(name for name in names if name)
+        await warn_of_models(_model_connection(settings, http), asked, clock)
 
 
 def _name(settings: ModelSettings | None) -> str:

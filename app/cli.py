@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO
 
 import click
 
-from app.errors import AppError, Unusable
+from app.errors import AppError, Permanent, RateLimited, Unusable
 
 if TYPE_CHECKING:
+    from app.bootstrap import OnGitHub
+    from app.ports import Changes
     from app.review.focus import Area
     from app.review.priority import Priority
     from app.review.receipt import Receipt
+    from app.settings import TerminalSettings
 
 REVIEWED, BLOCKED, USAGE, NOT_REVIEWED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE = 0
+"""Of commands that give no verdict."""
 NEVER = "never"
 PRIORITIES = ("P0", "P1", "P2", "P3", NEVER)
 
@@ -34,7 +40,7 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except AppError as exc:
-        click.echo(f"codex-review: {exc}", err=True)
+        click.echo(f"codex-review: {_explained(exc)}", err=True)
         sys.exit(NOT_REVIEWED)
     except Exception as exc:  # the last resort: a crash is a status too, and never a bare traceback
         from app import log
@@ -73,10 +79,23 @@ def serve(host: str, port: int, pull_s: float | None) -> None:
 
 
 @main.command()
+@click.argument("url", required=False, metavar="[PULL_REQUEST_URL]")
 @click.option("--diff", "diff_file", type=click.File("rb"), help="A unified diff, - for stdin.")
 @click.option("--base", help="Review the working tree against its merge base with this revision.")
+@click.option(
+    "--repo",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the files of --diff lie, or the working tree for --base.",
+)
 @click.option("--focus", help="Focus areas, comma separated.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "sarif", "markdown"]),
+    default="text",
+    show_default=True,
+)
 @click.option(
     "--fail-on",
     type=click.Choice(PRIORITIES, case_sensitive=False),
@@ -84,37 +103,162 @@ def serve(host: str, port: int, pull_s: float | None) -> None:
     show_default=True,
     help="Leave with 1 for findings of this priority or above.",
 )
+@click.option("--post", is_flag=True, help="Post the review on the pull request.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be asked, and what it takes.")
+@click.option("--show-prompts", is_flag=True, help="Only print what would be sent to the model.")
 def review(
+    url: str | None,
     diff_file: BinaryIO | None,
     base: str | None,
+    repo: Path | None,
     focus: str | None,
     format_: str,
     fail_on: str,
+    post: bool,
+    dry_run: bool,
+    show_prompts: bool,
 ) -> int:
-    """Review a diff or the working tree on this machine. Without a model only analysers run."""
-    from app.bootstrap import review_on_terminal
-    from app.ports import Changes
-    from app.review.config import Config
-    from app.review.priority import Priority
-    from app.review.receipt import encode_receipt
-    from app.review.render import render_terminal
-    from app.settings import read_terminal_settings
-    from app.terminal import DiffChanges, GitChanges
+    """Review a pull request, a diff or the working tree, from this machine.
 
-    if (diff_file is None) == (base is None):
-        raise click.UsageError("name one: --diff FILE (or -), or --base REVISION")
+    Nothing is posted without --post. Without a model only analysers run.
+    """
+    from app.alone import Progress
+    from app.bootstrap import OnGitHub, dry_run_on_terminal, review_on_terminal
+    from app.review.dry_run import render_dry_run, render_prompts
+    from app.settings import read_terminal_settings
+
+    if [url, diff_file, base].count(None) != 2:
+        raise click.UsageError("name one: PULL_REQUEST_URL, --diff FILE (or -), --base REVISION")
+    if post and url is None:
+        raise click.UsageError("--post needs a PULL_REQUEST_URL")
+    if repo and url is not None:
+        raise click.UsageError("--repo goes with --diff or --base")
+    is_dry = dry_run or show_prompts
+    if is_dry and (post or format_ != "text"):
+        raise click.UsageError("--dry-run and --show-prompts print text, and nothing else happens")
     areas = _areas(focus)
     settings = read_terminal_settings(os.environ)
-    threshold = None if fail_on == NEVER else Priority(fail_on)
-    config = Config(fail_on=threshold)
-    changes: Changes
-    if diff_file is not None:
-        changes = DiffChanges(raw=diff_file.read(), config=config)
+    threshold = _threshold(fail_on)
+    source: Changes | OnGitHub
+    if url is not None:
+        source = _on_github(url, threshold, post=post)
     else:
-        changes = GitChanges(folder=Path.cwd(), base=base or "", config=config)
-    receipt = asyncio.run(review_on_terminal(settings, changes, areas))
-    _print(encode_receipt(receipt).encode() if format_ == "json" else render_terminal(receipt))
+        source = _on_this_machine(diff_file, base, repo, threshold, settings)
+    if is_dry:
+        dry = asyncio.run(dry_run_on_terminal(settings, source, areas))
+        _tell(dry.mistakes)
+        _print(render_prompts(dry) if show_prompts else render_dry_run(dry))
+        return DONE
+    receipt = asyncio.run(review_on_terminal(settings, source, areas, Progress(sys.stderr)))
+    _tell(receipt.mistakes)
+    if isinstance(source, OnGitHub) and source.post and not source.has_check_run:
+        _tell(["no check run was posted: that takes the App's own credentials"])
+    _print(_formatted(receipt, format_))
     return exit_status(receipt, threshold, is_static=settings.is_static)
+
+
+@main.command()
+@click.argument("where", metavar="URL|FILE")
+@click.option(
+    "--fail-on",
+    type=click.Choice(PRIORITIES, case_sensitive=False),
+    help="Leave with 1 for findings of this priority or above; default: the receipt's own.",
+)
+def verdict(where: str, fail_on: str | None) -> int:
+    """Print the verdict of a receipt, and leave as it says.
+
+    Give a file (- for stdin), or the address of a pull request or of a check run of ours.
+    """
+    from app.review.receipt import threshold
+    from app.settings import is_static
+
+    receipt = _fetched_receipt(where) if "://" in where else _read_receipt(where)
+    _tell(receipt.mistakes)
+    _print(_formatted(receipt, "text"))
+    told = _threshold(fail_on) if fail_on else threshold(receipt)
+    return exit_status(receipt, told, is_static=is_static(os.environ))
+
+
+@main.command("eval")
+@click.argument("cases", required=False, type=click.Path(path_type=Path))
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Instead of MODEL.")
+@click.option("--repeat", type=click.IntRange(1, 100), default=1, show_default=True)
+@click.option("--max-usd", type=click.FloatRange(min=0), help="Begin no review beyond this.")
+@click.option(
+    "--compare",
+    type=click.File("rb"),
+    help="An earlier result of --format json, to tell the difference.",
+)
+@click.option(
+    "--min-precision",
+    type=click.FloatRange(0, 1),
+    help="Leave with 1 if a smaller share of the findings is right.",
+)
+@click.option(
+    "--add",
+    "fix_url",
+    metavar="PULL_REQUEST_URL",
+    help="Only add a case: this bug fix, reversed. Into CASES, or printed.",
+)
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+def evaluate(
+    cases: Path | None,
+    models: tuple[str, ...],
+    repeat: int,
+    max_usd: float | None,
+    compare: BinaryIO | None,
+    min_precision: float | None,
+    fix_url: str | None,
+    format_: str,
+) -> int:
+    """Measure a model and the prompts on CASES with known bugs and on clean ones.
+
+    CASES is a JSONL file, or a folder with cases.jsonl; default: those that we ship.
+    """
+    from app.alone import Progress
+    from app.bootstrap import evaluate_on_terminal, fetch_case_on_terminal, shipped
+    from app.evaluating import Plan, add_case, read_cases
+    from app.review.scoring import (
+        Measured,
+        decode_evaluation,
+        encode_evaluation,
+        is_below,
+        is_whole,
+        render_evaluation,
+        score,
+    )
+    from app.settings import read_terminal_settings
+
+    settings = read_terminal_settings(os.environ)
+    if fix_url is not None:
+        line = asyncio.run(fetch_case_on_terminal(settings, _on_github(fix_url, None, post=False)))
+        if cases is None:
+            _print(line.rstrip())
+        else:
+            add_case(cases, line)
+        return DONE
+    before = decode_evaluation(compare.read(), compare.name) if compare else None
+    plan = Plan(
+        cases=read_cases(cases or shipped("cases")),
+        repeat=repeat,
+        at_once=settings.max_concurrent_model_calls,
+        max_usd=max_usd,
+    )
+    measured: list[Measured] = []
+    is_interrupted, left_out = False, "interrupted"
+    try:
+        left_out = asyncio.run(
+            evaluate_on_terminal(settings, plan, models, measured, Progress(sys.stderr))
+        )
+    except KeyboardInterrupt:
+        is_interrupted = True
+    result = score(measured, plan.cases, repeat=repeat, left_out=left_out, before=before)
+    _print(encode_evaluation(result) if format_ == "json" else render_evaluation(result))
+    if is_interrupted:
+        return INTERRUPTED
+    if min_precision is not None and is_below(result, min_precision):
+        return BLOCKED
+    return DONE if is_whole(result, is_static=settings.is_static) else NOT_REVIEWED
 
 
 @main.command()
@@ -131,13 +275,109 @@ def demo(keep: bool, picture: Path | None) -> int:
 
 def exit_status(receipt: "Receipt", fail_on: "Priority | None", *, is_static: bool) -> int:
     """Tell how to leave: 0 reviewed, 1 blocked by a finding, 3 not (wholly) reviewed."""
-    from app.review.receipt import State, is_blocked
+    from app.review.receipt import is_blocked, is_reviewed
 
     if is_blocked(receipt, fail_on):
         return BLOCKED
-    if receipt.state in (State.CLEAN, State.FINDINGS):
-        return REVIEWED
-    return REVIEWED if receipt.state is State.CHECKED and is_static else NOT_REVIEWED
+    return REVIEWED if is_reviewed(receipt, fail_on, is_static=is_static) else NOT_REVIEWED
+
+
+def _on_github(url: str, fail_on: "Priority | None", *, post: bool) -> "OnGitHub":
+    from app.bootstrap import OnGitHub
+    from app.github.addresses import parse_pull_address
+    from app.settings import read_github_access
+
+    access = read_github_access(os.environ)
+    address = parse_pull_address(url, access.api_url)
+    if post and access.key is None and not access.token:
+        raise click.UsageError("--post needs APP_ID with PRIVATE_KEY, or GITHUB_TOKEN")
+    return OnGitHub(access=access, address=address, fail_on=fail_on, post=post)
+
+
+def _on_this_machine(
+    diff_file: BinaryIO | None,
+    base: str | None,
+    repo: Path | None,
+    fail_on: "Priority | None",
+    settings: "TerminalSettings",
+) -> "Changes":
+    from app.alone import Blocking
+    from app.terminal import DiffChanges, GitChanges
+
+    changes: Changes
+    if diff_file is not None:
+        changes = DiffChanges(raw=diff_file.read(), folder=repo)
+    else:
+        changes = GitChanges(
+            folder=repo or Path.cwd(),
+            base=base or "",
+            server=settings.default_config,
+            ceilings=settings.ceilings,
+        )
+    return Blocking(changes=changes, fail_on=fail_on)
+
+
+def _fetched_receipt(url: str) -> "Receipt":
+    from app.bootstrap import fetch_verdict
+    from app.github.addresses import parse_address
+    from app.settings import read_github_access
+
+    access = read_github_access(os.environ)
+    return asyncio.run(fetch_verdict(access, parse_address(url, access.api_url)))
+
+
+def _read_receipt(file: str) -> "Receipt":
+    from app.review.receipt import decode_receipt
+
+    try:
+        with click.open_file(file, "rb") as opened:
+            return decode_receipt(opened.read())
+    except OSError as exc:
+        raise Unusable(f"{file} cannot be read: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise Unusable(f"{file}: {exc}") from exc
+
+
+def _formatted(receipt: "Receipt", format_: str) -> str | bytes:
+    """Text is for a terminal, whatever it can show; what programs read is UTF-8."""
+    from importlib.metadata import version
+
+    from app.review.receipt import encode_receipt
+    from app.review.render import render_markdown, render_terminal
+    from app.review.sarif import render_sarif
+
+    match format_:
+        case "json":
+            return encode_receipt(receipt).encode()
+        case "sarif":
+            return render_sarif(receipt, version=version("codex-review")).encode()
+        case "markdown":
+            return render_markdown(receipt).encode()
+        case _:
+            return render_terminal(receipt)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    from app.review.render import obeyed_by_no_terminal
+
+    for note in notes:
+        click.echo(f"codex-review: {obeyed_by_no_terminal([note])}", err=True)
+
+
+def _explained(exc: AppError) -> str:
+    """Say what went wrong and what a person can do about it."""
+    if isinstance(exc, RateLimited) and exc.reset_at is not None:
+        until = time.strftime("%H:%M UTC", time.gmtime(exc.reset_at + 59))
+        more = "with the App's credentials or GITHUB_TOKEN it takes more requests"
+        return f"{exc}: try again after {until}; {more}"
+    remedy = exc.remedy if isinstance(exc, Permanent) else ""
+    return f"{exc}. {remedy}" if remedy else str(exc)
+
+
+def _threshold(fail_on: str) -> "Priority | None":
+    from app.review.priority import Priority
+
+    return None if fail_on == NEVER else Priority(fail_on)
 
 
 def _print(told: str | bytes) -> None:

@@ -1,20 +1,33 @@
 """What an event leads to: jobs, or nothing and why. Pure: knows no wire format and no queue."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from app.jobs.job import NewJob, Respond, command_key
+from app.jobs.job import (
+    Again,
+    Close,
+    Look,
+    MergeGroup,
+    NewJob,
+    Respond,
+    Work,
+    command_key,
+    name_run,
+)
 from app.review.command import CommandLine, addresses, parse_commands
+from app.review.config import LABEL_TRIGGER, Trigger
 from app.review.event import (
-    CheckEvent,
+    FULL_REVIEW,
+    CheckAsked,
     CommentCreated,
     Event,
+    MergeGroupAsked,
     OtherEvent,
+    PullAction,
+    PullRequestChanged,
     WithoutInstallation,
 )
-from app.review.pull import RunId
 
 # Each command costs a job and an answer: nobody needs more in one comment.
 MAX_COMMANDS = 10
@@ -46,16 +59,28 @@ def decide(
     allowed_owners: Collection[str] = (),
 ) -> Decision:
     """Decide what a delivery starts. No `allowed_owners` means that all are allowed."""
+    reason = _unheard(event, app_id, slug, allowed_owners)
+    if reason:
+        return Ignore(reason=reason)
     match event:
         case CommentCreated():
-            reason = _unheard(event, app_id, slug, allowed_owners)
-            if reason:
-                return Ignore(reason=reason)
             return _obey(event, delivery_id, addresses(mentions, slug))
-        case CheckEvent():
-            if event.app_id != app_id:
-                return Ignore(reason="the check of another app")
-            return Ignore(reason=_starts_nothing(event.name, event.action))
+        case PullRequestChanged():
+            return _enqueue(_changed(event), _change_key(event), delivery_id)
+        case CheckAsked() if event.button not in ("", FULL_REVIEW):
+            return Ignore(reason="a button that is not ours")
+        case CheckAsked():
+            work = Again(
+                target=event.target,
+                head_sha=event.head_sha,
+                asked_run=event.run_id,
+                numbers=event.numbers,
+                full=event.button == FULL_REVIEW,
+            )
+            return _enqueue(work, f"again/{delivery_id}", delivery_id)
+        case MergeGroupAsked():
+            group = MergeGroup(target=event.target, head_sha=event.head_sha)
+            return _enqueue(group, f"merge-group/{delivery_id}", delivery_id)
         case WithoutInstallation():
             return Ignore(reason="not sent to an installation of the app")
         case OtherEvent():
@@ -65,22 +90,65 @@ def decide(
 
 
 def _unheard(
-    event: CommentCreated, app_id: int, slug: str | None, allowed_owners: Collection[str]
+    event: Event, app_id: int, slug: str | None, allowed_owners: Collection[str]
 ) -> str | None:
-    """Return why a comment is not even read."""
+    """Return why an event is not even looked into."""
+    if isinstance(event, WithoutInstallation | OtherEvent):
+        return None
+    if isinstance(event, CommentCreated):
+        reason = _unheard_comment(event, app_id, slug)
+    else:
+        reason = _unheard_change(event, app_id, slug)
+    owners = {owner.lower() for owner in allowed_owners}
+    if reason is None and owners and event.target.owner.lower() not in owners:
+        return "the owner is not among ALLOWED_OWNERS"
+    return reason
+
+
+def _unheard_comment(event: CommentCreated, app_id: int, slug: str | None) -> str | None:
     author = event.comment.author
-    if event.app_id == app_id or (slug and author.lower() == f"{slug.lower()}[bot]"):
+    if event.app_id == app_id or _is_us(author, slug):
         return "written by this app"
-    if event.author_is_bot or event.app_id is not None:
-        return "written by a bot"
     if not author:
         return "written by an account that is gone"
-    if not event.is_pull_request:
-        return "not on a pull request"
-    owners = {owner.lower() for owner in allowed_owners}
-    if owners and event.target.owner.lower() not in owners:
-        return "the owner is not among ALLOWED_OWNERS"
-    return None
+    return None if event.is_pull_request else "not on a pull request"
+
+
+def _unheard_change(
+    event: PullRequestChanged | CheckAsked | MergeGroupAsked, app_id: int, slug: str | None
+) -> str | None:
+    match event:
+        case CheckAsked() if event.app_id != app_id:
+            return "the check of another app"
+        case MergeGroupAsked() if event.app_id not in (None, app_id):
+            return "the check of another app"
+    return "done by this app" if _is_us(event.sender, slug) else None
+
+
+def _is_us(login: str, slug: str | None) -> bool:
+    return slug is not None and login.lower() == f"{slug.lower()}[bot]"
+
+
+def _changed(event: PullRequestChanged) -> Work:
+    match event.action:
+        case PullAction.CLOSED:
+            return Close(target=event.target)
+        case PullAction.LABELED:
+            trigger = LABEL_TRIGGER + event.label
+        case PullAction.EDITED:  # the base is another branch now, and so the diff another one
+            trigger = Trigger.SYNCHRONIZE.value
+        case _:
+            trigger = event.action.value
+    return Look(target=event.target, trigger=trigger)
+
+
+def _change_key(event: PullRequestChanged) -> str:
+    pull = f"{event.target.repository_id}/{event.target.number}/{event.head_sha}"
+    return f"{event.action.value}/{pull}/{event.updated_at}/{event.label}"
+
+
+def _enqueue(work: Work, key: str, delivery_id: str) -> Enqueue:
+    return Enqueue(jobs=(NewJob(work=work, run_id=name_run(delivery_id, key), dedupe_key=key),))
 
 
 def _obey(event: CommentCreated, delivery_id: str, mentions: Sequence[str]) -> Decision:
@@ -100,17 +168,15 @@ def _respond(event: CommentCreated, delivery_id: str, index: int, line: str) -> 
     key = command_key(event.target, event.comment, index, line)
     return NewJob(
         work=Respond(
-            target=event.target, comment=event.comment, line=line, is_archived=event.is_archived
+            target=event.target,
+            comment=event.comment,
+            line=line,
+            is_archived=event.is_archived,
+            is_bot=event.author_is_bot or event.app_id is not None,
         ),
-        run_id=_run_id(delivery_id, key),
+        run_id=name_run(delivery_id, key),
         dedupe_key=key,
     )
-
-
-def _run_id(delivery_id: str, dedupe_key: str) -> RunId:
-    """Name the run that a command starts; a redelivery has the same."""
-    named = f"{delivery_id}/{dedupe_key}".encode("utf-8", "surrogateescape")
-    return RunId(hashlib.sha256(named).hexdigest()[:16])
 
 
 def _starts_nothing(name: str, action: str) -> str:

@@ -5,12 +5,27 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from app import log
+from app.asking import Asking
+from app.automatic import look, stop_automatic
 from app.errors import AppError, Permanent
-from app.jobs.job import Job, NewJob, Respond, Review, Stopped
-from app.pipeline import Asking, run_review
-from app.ports import Desk, Jobs, Reaction, Run, Services
+from app.jobs.job import (
+    Again,
+    Close,
+    Job,
+    Look,
+    MergeGroup,
+    NewJob,
+    Respond,
+    Review,
+    Stopped,
+)
+from app.merge_queue import tell_queue
+from app.pipeline import run_review
+from app.ports import Desk, Reaction, Run, Services
+from app.rerun import review_again
 from app.respond import respond
 from app.review.command import addresses
+from app.review.config import DEFAULTS, Config
 from app.review.event import CommentRef, Request
 from app.review.pull import RunId, Target
 from app.review.receipt import Receipt, State, broken_off
@@ -23,12 +38,12 @@ NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
 class Handlers:
     """Takes jobs to their end. Called again for the same job, it ends the same way."""
 
-    jobs: Jobs
     services: Services
     desk: Desk
     asking: Asking
     mentions: tuple[str, ...]
     slug: Callable[[], str | None]
+    debounce_s: float
 
     async def handle(self, job: Job) -> Sequence[NewJob]:
         """Do a job's work; return the jobs that follow from it."""
@@ -38,21 +53,54 @@ class Handlers:
                 return await respond(job.work, job.run_id, self.desk, mentions)
             case Review():
                 await self._review(job, job.work)
-                return ()
+            case Look():
+                return await look(job.work, job.run_id, self.desk, self.debounce_s)
+            case Close():
+                await stop_automatic(job.target, self.desk.jobs)
+            case Again():
+                return await review_again(job.work, job.run_id, self.desk.checks)
+            case MergeGroup():
+                await tell_queue(job.work, job.run_id, self.desk)
             case _:
                 assert_never(job.work)
+        return ()
 
     async def report(self, job: Job, error: Exception) -> None:
         """Tell the pull request that a job ended without its result."""
         state = State(error.state.value) if isinstance(error, Stopped) else State.FAILED
         reason = str(error) if isinstance(error, AppError) else "something broke on our side"
-        receipt = broken_off(job.run_id, head_sha=None, state=state, reason=reason)
-        if isinstance(job.work, Review):
-            await self.services.memory.keep(job.target, receipt)
-            await self.services.verdicts.fail(job.target, job.run_id, receipt)
-        if state is State.FAILED and job.work.comment:
+        comment = job.work.comment if isinstance(job.work, Respond | Review) else None
+        if isinstance(job.work, Review | MergeGroup):
+            await self._conclude(job, job.work, state, reason)
+        if state is State.FAILED and comment:
             remedy = error.remedy if isinstance(error, Permanent) else ""
-            await self._tell(job.target, job.work.comment, job.run_id, reason, remedy)
+            await self._tell(job.target, comment, job.run_id, reason, remedy)
+
+    async def _conclude(
+        self, job: Job, work: Review | MergeGroup, state: State, reason: str
+    ) -> None:
+        """Complete the check of a run that came to no verdict."""
+        config = await self._config(job.target)
+        receipt = broken_off(
+            job.run_id,
+            head_sha=work.head_sha if isinstance(work, MergeGroup) else None,
+            state=state,
+            reason=reason,
+            fail_on_error=config.fail_on_error,
+        )
+        await self.services.memory.keep(job.target, receipt)
+        await self.services.verdicts.fail(
+            job.target, job.run_id, receipt, check_name=config.check_name
+        )
+
+    async def _config(self, target: Target) -> Config:
+        """Look up what governs a run that may have failed before it had a configuration."""
+        try:
+            _, configured = await self.desk.policies.look(target)
+        except AppError as exc:
+            log.warning("config.unknown", reason=str(exc))
+            return DEFAULTS
+        return configured.config
 
     async def _review(self, job: Job, work: Review) -> None:
         request = Request(
@@ -70,7 +118,7 @@ class Handlers:
             await self._tell(work.target, work.comment, job.run_id, receipt.reason, remedy)
 
     async def _renew(self, job: Job) -> None:
-        ending = await self.jobs.renew(job)
+        ending = await self.desk.jobs.renew(job)
         if ending is not None:
             raise Stopped(ending)
 

@@ -11,7 +11,7 @@ from app.dispatch import Decision, Ignore, decide
 from app.errors import BadPayload
 from app.github.payloads import parse_event
 from app.ports import Jobs
-from app.review.event import CommentCreated, Event, OtherEvent
+from app.review.event import CommentCreated, Event, OtherEvent, WithoutInstallation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +81,14 @@ async def take(delivery: Delivery, jobs: Jobs) -> Taken:
         stored = await jobs.submit(delivery.id, decision.jobs)
         if not stored:
             return _ignored("already seen")
-        reason = _queued(len(stored), decision.left_out)
+        reason = _queued(delivery.event, len(stored), decision.left_out)
         log.event("delivery.queued", reason=reason, jobs=len(stored), left_out=decision.left_out)
         return Taken(is_queued=True, reason=reason)
 
 
-def _queued(stored: int, left_out: int) -> str:
+def _queued(event: Event, stored: int, left_out: int) -> str:
+    if not isinstance(event, CommentCreated):
+        return "will be looked at"
     reason = "1 command" if stored == 1 else f"{stored} commands"
     return f"{reason}, {left_out} over the limit" if left_out else reason
 
@@ -98,6 +100,6 @@ def _ignored(reason: str) -> Taken:
 
 def _named(event: Event) -> dict[str, object]:
     """Return the ids that stand in every log line about this delivery."""
-    if isinstance(event, CommentCreated):
-        return {"repo": event.target.full_name, "pull": event.target.number}
-    return {"github_event": event.name, "action": event.action}
+    if isinstance(event, OtherEvent | WithoutInstallation):
+        return {"github_event": event.name, "action": event.action}
+    return {"repo": event.target.full_name, "pull": event.target.number}

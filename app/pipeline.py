@@ -3,51 +3,34 @@
 import asyncio
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app import log
-from app.asking import StillInvalid, ask_for_candidates
-from app.errors import (
-    AnswerInvalid,
-    Locked,
-    ModelDenied,
-    ModelError,
-    ModelRefused,
-    OutOfCredit,
-    PromptTooLong,
-)
-from app.ports import Found, Model, Run, Services
+from app.asking import Asking, ask_model, guidelines_about, why_not
+from app.errors import Locked
+from app.judging import Judge, judge_findings
+from app.ports import Found, Memory, Model, Run, Services
 from app.review.anchor import UNPROVEN, anchor
-from app.review.answer import Usage
-from app.review.chunks import Chunk
-from app.review.coverage import Plan, Reason, plan_review, settle
+from app.review.coverage import Plan, plan_review, settle
 from app.review.event import Request
-from app.review.findings import Candidate, Dropped, Finding, Gate
+from app.review.findings import Candidate, Finding, Gate
+from app.review.guidelines import rules_of
 from app.review.history import History, unseen
-from app.review.masking import mask
 from app.review.merge import merge
+from app.review.price import Spent
 from app.review.priority import Priority
-from app.review.prompt import Prompts, render_prompt
 from app.review.pull import Change, NotInDiff, Target
 from app.review.rank import rank
 from app.review.receipt import Outcome, Receipt, State, broken_off, conclude, unposted
 from app.review.render import compose
+from app.review.suppress import suppressed
 from app.suggesting import check_suggestions
 
 UNSURE = (State.PARTIAL, State.CHECKED, State.SKIPPED)
 """Verdicts that are told to a person even where there is no finding."""
+NOTHING_SPENT = Spent()
 READS_AT_ONCE = 8
 """GitHub takes at most 100 requests at once, over all reviews of an installation."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """How the model is asked. `fence_secret` makes fences that a pull request cannot guess."""
-
-    prompts: Prompts
-    fence_secret: bytes
-    budget_tokens: int = 6_000
-    max_chunks: int = 60
 
 
 async def run_review(
@@ -58,31 +41,35 @@ async def run_review(
     if change.pull and change.pull.is_archived:
         return await only_record(change, target, run, s)
     history = await s.memory.recall(target, run.id)
+    model = s.models.open(target, run.id, change.config) if s.models else None
     async with s.verdicts.open(change, run) as check:
-        plan = await plan_what_is_left(change, request, run, history, s, how)
-        by_model, by_analysers = await asyncio.gather(
-            ask_model(change, request, run, plan, s.model, how), run_analysers(change, request, s)
+        plan = await plan_what_is_left(change, request, run, history, model, s.memory, how)
+        asked, analysed = await asyncio.gather(
+            ask_model(change, request, run, plan, model, how), run_analysers(change, request, s)
         )
-        proven = await prove(by_model.candidates + by_analysers.candidates, change, plan, s)
+        plan = asked.plan
+        proven = await prove(asked.candidates + analysed.candidates, change, plan, s)
         merged = merge(proven.kept)
         news = unseen(merged.kept, history, change.diff, plan.shown)
-        worth = rank(
-            news.new,
-            min_priority=least_priority(change, request),
-            max_comments=change.config.max_comments,
-        )
+        wanted = suppressed(news.new, change.config.suppress)
+        least = least_priority(change, request)
+        judge = judge_of(model, change, request, run, how) if model else None
+        judged = await judge_findings(wanted.kept, change, plan, s.changes, judge, least=least)
+        worth = rank(judged.gate.kept, min_priority=least, max_comments=change.config.max_comments)
         kept = await check_suggestions(worth.kept, change, plan.shown, s.changes, s.syntax)
-        coverage = settle(plan, by_model.outcomes)
+        unjudged = {number: why_not(error) for number, error in judged.gaps.items()}
+        coverage = settle(plan, asked.outcomes | unjudged)
+        gates = (proven, merged, wanted, judged.gate, worth)
         receipt = conclude(
             Outcome(
                 run_id=run.id,
                 change=change,
                 coverage=coverage,
                 findings=kept + news.still_open,
-                dropped=by_model.dropped + proven.dropped + merged.dropped + worth.dropped,
-                notices=change.not_in_diff + by_analysers.notices,
-                usage=by_model.usage,
-                model=s.model.name if s.model else None,
+                dropped=asked.dropped + tuple(one for gate in gates for one in gate.dropped),
+                notices=change.not_in_diff + analysed.notices,
+                spent=await s.models.spent(run.id) if s.models else NOTHING_SPENT,
+                model=" and ".join(sorted(asked.models)) or model.name if model else None,
             )
         )
         await s.changes.confirm(change)
@@ -103,18 +90,26 @@ async def only_record(change: Change, target: Target, run: Run, s: Services) -> 
 
 
 async def plan_what_is_left(
-    change: Change, request: Request, run: Run, history: History, s: Services, how: Asking
+    change: Change,
+    request: Request,
+    run: Run,
+    history: History,
+    model: Model | None,
+    memory: Memory,
+    how: Asking,
 ) -> Plan:
     """Plan what no run has covered yet; a wish is new for everything it may concern."""
     budget = how.budget_tokens
-    if s.model:
-        budget = await s.memory.settle_budget(run.id, round(budget / s.model.token_ratio))
-    asked_with = "\0".join((how.prompts.hash, s.model.name if s.model else ""))
+    if model:
+        budget = await memory.settle_budget(run.id, round(budget / model.token_ratio))
+    config = change.config
+    rules = rules_of(config.instructions, change.agents, config.language)
+    asked_with = "\0".join((how.prompts.hash, model.name if model else "", rules))
     return await asyncio.to_thread(
         plan_review,
         change.diff,
         request,
-        change.config,
+        config,
         covered=frozenset() if request.wish else history.covered,
         budget_tokens=budget,
         max_chunks=how.max_chunks,
@@ -136,6 +131,17 @@ async def prove(
     return await asyncio.to_thread(anchor, candidates, change.diff, plan.shown, texts)
 
 
+def judge_of(model: Model, change: Change, request: Request, run: Run, how: Asking) -> Judge:
+    """Have the same model look again, in a fresh context."""
+    return Judge(
+        model=model,
+        prompts=how.prompts,
+        fence_secret=how.fence_secret,
+        guidelines=lambda paths: guidelines_about(change, tuple(paths)),
+        salt=run.id if request.full else "",
+    )
+
+
 async def publish(
     change: Change, run: Run, receipt: Receipt, new: tuple[Finding, ...], s: Services
 ) -> Receipt:
@@ -152,102 +158,6 @@ def least_priority(change: Change, request: Request) -> Priority:
     """Nobody asked: only what is urgent. Somebody asked: what they configured."""
     config = change.config
     return config.min_priority_automatic if request.is_automatic else config.min_priority
-
-
-NOTHING_SPENT = Usage()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the model said. `outcomes`: chunk number → None, or why it was not reviewed."""
-
-    candidates: tuple[Candidate, ...] = ()
-    dropped: tuple[Dropped, ...] = ()
-    outcomes: dict[int, Reason | None] = field(default_factory=dict)
-    usage: Usage = NOTHING_SPENT
-
-
-async def ask_model(
-    change: Change, request: Request, run: Run, plan: Plan, model: Model | None, how: Asking
-) -> Asked:
-    """Ask about every chunk, side by side; a chunk without an answer costs only itself."""
-    if model is None:
-        return Asked(outcomes={chunk.number: Reason.NO_MODEL for chunk in plan.chunks})
-    stop = Stop()
-    answers = await asyncio.gather(
-        *(_ask_chunk(change, request, run, chunk, model, how, stop) for chunk in plan.chunks)
-    )
-    return Asked(
-        candidates=tuple(c for answer in answers for c in answer.candidates),
-        dropped=tuple(d for answer in answers for d in answer.dropped),
-        outcomes={n: reason for answer in answers for n, reason in answer.outcomes.items()},
-        usage=sum((answer.usage for answer in answers), NOTHING_SPENT),
-    )
-
-
-@dataclass(slots=True)
-class Stop:
-    """Set by the first chunk that learns that no further question can be answered."""
-
-    reason: Reason | None = None
-
-
-async def _ask_chunk(
-    change: Change,
-    request: Request,
-    run: Run,
-    chunk: Chunk,
-    model: Model,
-    how: Asking,
-    stop: Stop,
-) -> Asked:
-    if stop.reason:
-        return Asked(outcomes={chunk.number: stop.reason})
-    prompt = render_prompt(
-        how.prompts,
-        chunk.text,
-        chunk.areas,
-        title=change.title,
-        body=change.body,
-        file_list=tuple(file.path for file in change.diff.files),
-        guidelines="",
-        wish=request.wish,
-        fence_secret=how.fence_secret,
-        salt=run.id if request.full else "",
-    )
-    try:
-        parsed, usage = await ask_for_candidates(model, prompt, chunk.areas)
-    except (ModelError, AnswerInvalid) as exc:
-        reason = _why_not(exc)
-        if isinstance(exc, ModelDenied | OutOfCredit):
-            stop.reason = reason
-        log.warning(
-            "chunk.not_reviewed", chunk=chunk.number, reason=reason.value, error=mask(str(exc))
-        )
-        spent = exc.usage if isinstance(exc, StillInvalid) else NOTHING_SPENT
-        return Asked(outcomes={chunk.number: reason}, usage=spent)
-    return Asked(
-        candidates=parsed.candidates,
-        dropped=parsed.rejected,
-        outcomes={chunk.number: Reason.ANSWER_CUT if parsed.was_cut else None},
-        usage=usage,
-    )
-
-
-def _why_not(error: ModelError | AnswerInvalid) -> Reason:
-    match error:
-        case ModelRefused():
-            return Reason.MODEL_REFUSED
-        case PromptTooLong():
-            return Reason.TOO_LONG
-        case ModelDenied():
-            return Reason.MODEL_DENIED
-        case OutOfCredit():
-            return Reason.OUT_OF_CREDIT
-        case AnswerInvalid():
-            return Reason.ANSWER_INVALID
-        case _:
-            return Reason.MODEL_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

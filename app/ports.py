@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.jobs.job import Job, JobId, JobState, Lane, NewJob
-from app.review.answer import Answer
+from app.review.answer import Answer, Usage
+from app.review.config import DEFAULTS, Config, Configured
 from app.review.event import CommentRef
 from app.review.findings import Candidate
 from app.review.history import History
+from app.review.price import Spent
 from app.review.prompt import Prompt
-from app.review.pull import Change, RunId, Target
+from app.review.pull import Change, PullRequest, RunId, Target
 from app.review.receipt import Receipt
 from app.review.render import Review
 from app.review.syntax import Language
@@ -38,6 +40,13 @@ class Changes(Protocol):
 
     async def read(self, change: Change, path: str) -> bytes | None:
         """Return a changed file at the head; None where it cannot be had."""
+
+
+class Policies(Protocol):
+    """What is decided about a pull request before anybody looks into its diff."""
+
+    async def look(self, target: Target) -> tuple[PullRequest, Configured]:
+        """Fetch a pull request as it is now, and the configuration that governs it."""
 
 
 async def always_ours() -> None:
@@ -72,8 +81,18 @@ class Verdicts(Protocol):
         any other error leaves it open for the next attempt or for `fail`.
         """
 
-    async def fail(self, target: Target, run_id: RunId, receipt: Receipt) -> None:
-        """Complete the check of a run that ended without a verdict of its own."""
+    async def fail(
+        self,
+        target: Target,
+        run_id: RunId,
+        receipt: Receipt,
+        *,
+        check_name: str = DEFAULTS.check_name,
+    ) -> None:
+        """Complete the check of a run that ended without a verdict of its own.
+
+        `check_name` is for a run that never came to open one.
+        """
 
 
 class Publisher(Protocol):
@@ -120,6 +139,20 @@ class Model(Protocol):
 
     async def ask(self, prompt: Prompt) -> Answer:
         """Ask one question. Raises a ModelError that says why there is no answer."""
+
+
+class Models(Protocol):
+    """The models that a run may use, and what it has spent on them."""
+
+    @property
+    def name(self) -> str:
+        """The model that is asked unless a configuration names another."""
+
+    def open(self, target: Target, run_id: RunId, config: Config) -> Model:
+        """Return the model for one run, within its limits of money."""
+
+    async def spent(self, run_id: RunId) -> Spent:
+        """Return what a run has cost, before a restart too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +211,16 @@ class Answers(Protocol):
     async def put(self, key: str, answer: Answer) -> None: ...
 
 
+class Ledger(Protocol):
+    """What model calls have cost, by account."""
+
+    async def book(self, accounts: Sequence[str], usage: Usage, usd: float | None) -> None:
+        """Add a call to each of these accounts; `usd` is None where its price is unknown."""
+
+    async def spent(self, accounts: Sequence[str]) -> Mapping[str, Spent]:
+        """Return the sums of these accounts; of unknown ones, that nothing was spent."""
+
+
 class Memory(Protocol):
     """What we remember of a pull request from one run to the next."""
 
@@ -220,6 +263,41 @@ class CheckRuns(Protocol):
 
     async def forget_check(self, check: KnownCheck) -> None:
         """Forget a check run that was never opened, or is gone."""
+
+
+class KnownChecks(Protocol):
+    """Whose check runs those are that somebody wants again."""
+
+    async def check_runs(self, run_id: RunId) -> Sequence[KnownCheck]:
+        """Return what this run opened or was about to open, oldest first."""
+
+    async def checks_on(self, head_sha: str) -> Sequence[KnownCheck]:
+        """Return what any run opened or was about to open on a commit, oldest first."""
+
+
+class Statements(Protocol):
+    """Verdicts for which nothing needs to be reviewed."""
+
+    async def post(self, check: KnownCheck, receipt: Receipt) -> None:
+        """Post a completed check run on its head; twice is once."""
+
+
+class Told(Protocol):
+    """What was told about a pull request."""
+
+    async def keep(self, target: Target, receipt: Receipt) -> None:
+        """Keep a run's receipt; twice is once."""
+
+    async def last_verdict(self, target: Target) -> Receipt | None:
+        """Return the receipt of the last run that came to a verdict."""
+
+
+class Pauses(Protocol):
+    """Where nobody wants automatic reviews."""
+
+    async def is_paused(self, target: Target) -> bool: ...
+
+    async def pause(self, target: Target, is_paused: bool) -> None: ...
 
 
 class Receipts(Protocol):
@@ -286,23 +364,15 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What one review needs. `model` is None where only analysers run."""
+    """What one review needs. `models` is None where only analysers run."""
 
     changes: Changes
     verdicts: Verdicts
     publisher: Publisher
     memory: Memory
-    model: Model | None
+    models: Models | None
     finders: tuple[Finder, ...]
     syntax: Syntax
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What answering a command needs."""
-
-    permissions: Permissions
-    conversation: Conversation
 
 
 class Jobs(Protocol):
@@ -319,6 +389,10 @@ class Jobs(Protocol):
 
     async def status(self, id: JobId | RunId) -> Job | None:
         """Return a job, or the latest job of a run, as it is now."""
+
+    async def reviews(self, target: Target) -> Sequence[Job]:
+        """Return the reviews of a pull request that wait or run and were not stopped, oldest
+        first."""
 
     async def counts(self) -> Mapping[tuple[Lane, JobState], int]:
         """Count the jobs that we still remember."""
@@ -351,3 +425,17 @@ class Jobs(Protocol):
 
     def stops(self) -> asyncio.Event:
         """Return an event that is set when, from now on, a running job is told to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What needs no review needs this: answers to commands, looks at what happened."""
+
+    permissions: Permissions
+    conversation: Conversation
+    policies: Policies
+    jobs: Jobs
+    pauses: Pauses
+    told: Told
+    checks: KnownChecks
+    statements: Statements

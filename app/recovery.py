@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app import log
 from app.errors import AppError, DeliveryError, Unavailable
 from app.intake import Rules, judge, may_start, take
-from app.jobs.job import ENDED, Job, JobState
+from app.jobs.job import ENDED, Job, JobState, Stopped
 from app.ports import (
     Clock,
     Deliveries,
@@ -207,7 +207,7 @@ def _lost(check: KnownCheck, job: Job | None) -> Receipt:
     """Say why a run has no verdict, as far as its job still tells."""
     state, reason = State.FAILED, "the server lost this review"
     if job is not None and job.state in (JobState.CANCELLED, JobState.SUPERSEDED):
-        state, reason = State(job.state.value), f"the review was {job.state.value}"
+        state, reason = State(job.state.value), str(Stopped(job.state))
     elif job is not None and job.state is JobState.FAILED and job.reason:
         reason = job.reason
     return broken_off(check.run_id, head_sha=None, state=state, reason=reason)

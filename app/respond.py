@@ -1,46 +1,95 @@
 """The quick answer to a command: may this person ask, 👀, and what follows. Asks no model."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import assert_never
 
 from app import log
+from app.automatic import stop_automatic
 from app.jobs.job import NewJob, Respond, Review
-from app.ports import Desk, Permission, Reaction
-from app.review.command import HelpCommand, ReviewCommand, UnknownCommand, parse_line
-from app.review.pull import RunId
-from app.review.render import render_help, render_refusal, render_unknown
+from app.ports import Desk, Reaction
+from app.review.command import (
+    CancelCommand,
+    HelpCommand,
+    PauseCommand,
+    ResumeCommand,
+    ReviewCommand,
+    UnknownCommand,
+    parse_line,
+)
+from app.review.pull import RunId, Target
+from app.review.render import (
+    render_cancelled,
+    render_help,
+    render_paused,
+    render_refusal,
+    render_resumed,
+    render_unknown,
+)
+from app.review.rights import least_to_command, may_bot_command, may_command
 
-ALLOWED = (Permission.ADMIN, Permission.WRITE)
+Answered = HelpCommand | PauseCommand | ResumeCommand | CancelCommand | UnknownCommand
+"""Commands that lead to no review."""
 
 
 async def respond(
     work: Respond, run_id: RunId, desk: Desk, mentions: Sequence[str]
 ) -> tuple[NewJob, ...]:
     """Answer one command; return the review that it starts, if any."""
-    permission = await desk.permissions.permission(work.target, work.comment.author)
-    if permission not in ALLOWED:
-        log.event("command.refused", permission=permission.value)
-        if work.is_archived:
-            return ()
-        refusal = render_refusal(work.comment.author, Permission.WRITE, permission)
-        await desk.conversation.say(work.target, f"refused-{work.comment.author}", refusal)
+    if not await _is_heard(work, desk):
         return ()
     command = parse_line(work.line, mentions)
     if work.is_archived:
         log.event("command.not_answered", reason="the repository is archived")
         return (_review(work, command, run_id),) if isinstance(command, ReviewCommand) else ()
     await desk.conversation.react(work.target, work.comment, Reaction.EYES)
-    match command:
-        case ReviewCommand():
-            return (_review(work, command, run_id),)
-        case HelpCommand():
-            text = render_help(mentions[0])
-        case UnknownCommand():
-            text = render_unknown(mentions[0], command.text, command.did_you_mean)
-        case _:
-            assert_never(command)
+    if isinstance(command, ReviewCommand):
+        return (_review(work, command, run_id),)
+    text = await _obey(command, work.target, desk, mentions[0])
     await desk.conversation.say(work.target, f"answer-{run_id}", text)
     return ()
+
+
+async def _is_heard(work: Respond, desk: Desk) -> bool:
+    """Say whether somebody may command here; a person who may not is told so."""
+    author = work.comment.author
+    permission, (pull, configured) = await asyncio.gather(
+        desk.permissions.permission(work.target, author), desk.policies.look(work.target)
+    )
+    config = configured.config
+    if work.is_bot:
+        is_heard = may_bot_command(author, config)
+    else:
+        is_author = author.casefold() == pull.author.casefold()
+        is_heard = may_command(permission.value, config, is_author=is_author)
+    if not is_heard:
+        log.event("command.refused", permission=permission.value, is_bot=work.is_bot)
+    if not (is_heard or work.is_bot or work.is_archived):
+        refusal = render_refusal(author, least_to_command(config), permission.value)
+        await desk.conversation.say(work.target, f"refused-{author}", refusal)
+    return is_heard
+
+
+async def _obey(command: Answered, target: Target, desk: Desk, mention: str) -> str:
+    """Do what was asked, once more if need be; return the answer."""
+    match command:
+        case HelpCommand():
+            return render_help(mention)
+        case PauseCommand():
+            await desk.pauses.pause(target, True)
+            await stop_automatic(target, desk.jobs)
+            return render_paused(mention)
+        case ResumeCommand():
+            await desk.pauses.pause(target, False)
+            return render_resumed()
+        case CancelCommand():
+            n_stopped = await desk.jobs.cancel(target)
+            log.event("review.cancelled", reviews=n_stopped)
+            return render_cancelled(mention)
+        case UnknownCommand():
+            return render_unknown(mention, command.text, command.did_you_mean)
+        case _:
+            assert_never(command)
 
 
 def _review(work: Respond, command: ReviewCommand, run_id: RunId) -> NewJob:

@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from app.errors import Unusable
+from app.review.config import Ceilings, Layer
+from app.review.config_file import read_config
 from app.review.masking import mask
+from app.review.price import Limits, Price, Prices
 from app.review.text import cut
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -48,17 +51,28 @@ class ModelApi(StrEnum):
 
     AUTO = "auto"
     CHAT = "chat"
+    RESPONSES = "responses"
+    COMPLETIONS = "completions"
     STATIC = "static"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """Where the model is. `base_url` ends without a slash."""
+    """Where the models are. `base_url` ends without a slash; `others` may be asked for by name.
+
+    `fallback` stands in for any of them; empty for none. `prices` are those that are known, and
+    `limits` hold for what has one.
+    """
 
     base_url: str
     api_key: Secret
+    api: ModelApi
     model: str
+    fallback: str
+    others: tuple[str, ...]
     timeout_s: float
+    prices: Prices
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +87,17 @@ class Settings:
     model: ModelSettings | None
     max_concurrent_reviews: int
     max_concurrent_model_calls: int
+    max_reviews_per_day: int | None
     mentions: tuple[str, ...]
     allowed_owners: tuple[str, ...]
+    default_config: Layer | None
     prompts_dir: Path | None
     keep_days: float
     log_level: str
+
+    @property
+    def ceilings(self) -> Ceilings:
+        return _ceilings(self.model)
 
 
 @dataclass(slots=True)
@@ -116,6 +136,16 @@ class _Reader:
             return default
         return number
 
+    def usd(self, name: str) -> float | None:
+        value = self.text(name)
+        usd = _usd(value)
+        if value and usd is None:
+            self.problem(name, f"is {_quoted(value)}", "give an amount in USD, for example 20")
+        return usd
+
+    def whole_number_or_none(self, name: str, *, at_least: int) -> int | None:
+        return self.whole_number(name, at_least, at_least=at_least) if self.text(name) else None
+
     def whole_number(self, name: str, default: int, *, at_least: int) -> int:
         number = self.number(name, default, at_least=at_least)
         if number != int(number):
@@ -144,13 +174,15 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         app_id=_app_id(reader),
         private_key=_private_key(reader),
         webhook_secrets=_webhook_secrets(reader),
-        github_api_url=reader.url("GITHUB_API_URL", "https://api.github.com"),
+        github_api_url=_github_api_url(reader),
         database=_database(reader),
-        model=_model(reader, required=True),
+        model=(model := _model(reader, required=True)),
         max_concurrent_reviews=reader.whole_number("MAX_CONCURRENT_REVIEWS", 8, at_least=1),
         max_concurrent_model_calls=_model_calls(reader),
+        max_reviews_per_day=reader.whole_number_or_none("MAX_REVIEWS_PER_DAY", at_least=1),
         mentions=_mentions(reader),
         allowed_owners=reader.words("ALLOWED_OWNERS"),
+        default_config=_default_config(reader, _ceilings(model)),
         prompts_dir=_prompts_dir(reader),
         keep_days=reader.number("KEEP_DAYS", 90, at_least=4),
         log_level=_log_level(reader),
@@ -169,20 +201,68 @@ class TerminalSettings:
     model: ModelSettings | None
     is_static: bool
     max_concurrent_model_calls: int
+    default_config: Layer | None
     prompts_dir: Path | None
+
+    @property
+    def ceilings(self) -> Ceilings:
+        return _ceilings(self.model)
 
 
 def read_terminal_settings(env: Mapping[str, str]) -> TerminalSettings:
     """Read what the terminal needs. Raises Unusable with one line for each problem."""
     reader = _Reader(env)
     settings = TerminalSettings(
-        model=_model(reader, required=False),
-        is_static=reader.text("MODEL_API").lower() == ModelApi.STATIC,
+        model=(model := _model(reader, required=False)),
+        is_static=is_static(env),
         max_concurrent_model_calls=_model_calls(reader),
+        default_config=_default_config(reader, _ceilings(model)),
         prompts_dir=_prompts_dir(reader),
     )
     reader.stop_if_wrong()
     return settings
+
+
+def is_static(env: Mapping[str, str]) -> bool:
+    """Say whether reviewing without a model was asked for, so that nothing is missing then."""
+    return _Reader(env).text("MODEL_API").lower() == ModelApi.STATIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppKey:
+    """What an App signs with."""
+
+    app_id: int
+    private_key: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitHubAccess:
+    """How the terminal reaches GitHub: as the App (`key`), by a person's token, or as nobody.
+
+    `app_id` may be known without its key: then it only says whose check runs count.
+    """
+
+    api_url: str
+    key: AppKey | None
+    app_id: int | None
+    token: Secret
+
+
+def read_github_access(env: Mapping[str, str]) -> GitHubAccess:
+    """Read who the terminal is on GitHub. Raises Unusable with one line for each problem."""
+    reader = _Reader(env)
+    has_key = bool(reader.text("PRIVATE_KEY") or reader.text("PRIVATE_KEY_PATH"))
+    app_id = _app_id(reader) if has_key or reader.text("APP_ID") else None
+    key = AppKey(app_id=app_id or 0, private_key=_private_key(reader)) if has_key else None
+    access = GitHubAccess(
+        api_url=_github_api_url(reader),
+        key=key,
+        app_id=app_id,
+        token=Secret(reader.text("GITHUB_TOKEN")),
+    )
+    reader.stop_if_wrong()
+    return access
 
 
 def parse_private_key(text: str) -> str:
@@ -235,6 +315,10 @@ def _key_remedy(pem: str) -> str:
     if "PUBLIC KEY" in pem:
         return "this is a public key; download the private key from the App's settings"
     return "this is no PEM private key; download one from the App's settings"
+
+
+def _github_api_url(reader: _Reader) -> str:
+    return reader.url("GITHUB_API_URL", "https://api.github.com")
 
 
 def _app_id(reader: _Reader) -> int:
@@ -306,12 +390,79 @@ def _model(reader: _Reader, *, required: bool) -> ModelSettings | None:
         )
     if not model:
         reader.problem("MODEL", "is not set", f"name the model to ask, {remedy}")
-    return ModelSettings(
+    settings = ModelSettings(
         base_url=base_url,
         api_key=Secret(reader.text("OPENAI_API_KEY")),
+        api=ModelApi(api) if api in set(ModelApi) else ModelApi.AUTO,
         model=model,
+        fallback=reader.text("FALLBACK_MODEL"),
+        others=tuple(name for name in reader.words("MODELS") if name != model),
         timeout_s=timeout_s,
+        prices=_prices(reader),
+        limits=Limits(**{field: reader.usd(name) for name, field in _LIMITS.items()}),
     )
+    _check_limits(reader, settings)
+    return settings
+
+
+_LIMITS = {
+    "MAX_USD_PER_REVIEW": "review_usd",
+    "MAX_USD_PER_PULL_REQUEST": "pull_request_usd",
+    "MAX_USD_PER_MONTH": "month_usd",
+}
+
+
+def _prices(reader: _Reader) -> Prices:
+    prices: dict[str, Price] = {}
+    for word in reader.words("MODEL_PRICES"):
+        name, _, usd = word.rpartition("=")
+        numbers = [_usd(text) for text in usd.split("/")]
+        match numbers:
+            case [float(input_usd), float(output_usd)] if name.strip():
+                prices[name.strip()] = Price(input_usd=input_usd, output_usd=output_usd)
+            case _:
+                remedy = "write MODEL=IN/OUT, USD for a million tokens, for example gpt-6-sol=2/10"
+                reader.problem("MODEL_PRICES", f"holds {_quoted(word)}", remedy)
+    return prices
+
+
+def _usd(text: str) -> float | None:
+    try:
+        usd = float(text)
+    except ValueError:
+        return None
+    return usd if 0 <= usd < MAX_NUMBER else None
+
+
+def _check_limits(reader: _Reader, model: ModelSettings) -> None:
+    """A limit that nobody could keep is worse than none."""
+    named = [name for name, field in _LIMITS.items() if getattr(model.limits, field) is not None]
+    asked = dict.fromkeys((model.model, *model.others, model.fallback))
+    unpriced = [name for name in asked if name and name not in model.prices]
+    if named and unpriced and "MODEL_PRICES" not in {p.split()[0] for p in reader.problems}:
+        remedy = f"name what {', '.join(unpriced)} costs in MODEL_PRICES (MODEL=IN/OUT)"
+        reader.problem(named[0], "cannot be kept without a price", remedy)
+
+
+def _ceilings(model: ModelSettings | None) -> Ceilings:
+    if model is None:
+        return Ceilings()
+    return Ceilings(models=(model.model, *model.others), usd_per_review=model.limits.review_usd)
+
+
+def _default_config(reader: _Reader, ceilings: Ceilings) -> Layer | None:
+    name, path = "DEFAULT_CONFIG", reader.text("DEFAULT_CONFIG")
+    if not path:
+        return None
+    try:
+        layer = Layer(name=name, raw=Path(path).expanduser().read_bytes())
+    except (OSError, RuntimeError) as exc:  # RuntimeError: no such ~user
+        reader.problem(name, f"cannot be read ({type(exc).__name__})", "check path and rights")
+        return None
+    for mistake in read_config((layer,), ceilings).mistakes:
+        where = f"line {mistake.line}" + (f", {mistake.key}" if mistake.key else "")
+        reader.problem(name, f"is wrong in {where}", mask(mistake.expected))
+    return layer
 
 
 def _model_calls(reader: _Reader) -> int:

@@ -1,24 +1,22 @@
 """A change from a diff file or from git on this machine, for `codex-review review`.
 
-Knows files and git; posts nothing and remembers nothing.
+Knows files and git. What governs the review of a working tree lies at the base, never in the tree.
 """
 
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import basename
 
 from app.errors import Unusable
-from app.ports import Check, Run
-from app.review.config import Config
+from app.review.config import CONFIG_PATH, Ceilings, Config, Configured, Layer
+from app.review.config_file import read_config
 from app.review.diff import FileDiff, parse_diff
-from app.review.history import History
-from app.review.pull import Change, NotInDiff, RunId, Sha, Target
-from app.review.receipt import Receipt
-from app.review.render import Review
+from app.review.guidelines import agents_paths
+from app.review.pull import Change, NotInDiff, Sha, Target
 
 MAX_FILE = 1 << 20
 """Bytes of a working-tree file that are read for the analysers."""
@@ -45,14 +43,16 @@ GIT_DIFF = [
     "--end-of-options",
 ]
 GIT = ("git", "-c", "core.fsmonitor=false")
+ATTRIBUTES, AGENTS = ".gitattributes", "AGENTS.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffChanges:
-    """A change that is only a diff. Files that it adds can be read from it; others cannot."""
+    """A change that is only a diff. Files that it adds can be read from it; others from `folder`,
+    where it holds them as the diff leaves them."""
 
     raw: bytes
-    config: Config
+    folder: Path | None = None
 
     async def open(self, target: Target) -> Change:
         return Change(
@@ -62,7 +62,7 @@ class DiffChanges:
             head_sha=None,
             base_sha=None,
             diff=await asyncio.to_thread(parse_diff, self.raw),
-            config=self.config,
+            config=Config(),
         )
 
     async def confirm(self, change: Change) -> None:
@@ -70,7 +70,14 @@ class DiffChanges:
 
     async def read(self, change: Change, path: str) -> bytes | None:
         file = next((f for f in change.diff.files if f.new_path == path), None)
-        return _added_text(file) if file and file.old_path is None else None
+        if file is None:
+            return None
+        if file.old_path is None:
+            return _added_text(file)
+        if self.folder is None:
+            return None
+        content = await asyncio.to_thread(_read_regular, self.folder, path)
+        return content if content is not None and _fits(file, content) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +86,8 @@ class GitChanges:
 
     folder: Path
     base: str
-    config: Config
+    server: Layer | None = None
+    ceilings: Ceilings = field(default_factory=Ceilings)
     _top: Path = field(init=False, repr=False)
 
     async def open(self, target: Target) -> Change:
@@ -87,15 +95,22 @@ class GitChanges:
         self._top = Path(_line(await self._git(*GIT, "rev-parse", "--show-toplevel")))
         raw = await self._git(*GIT_DIFF, self.base, "--")
         base = await self._git(*GIT, "merge-base", "--end-of-options", self.base, "HEAD")
+        diff = await asyncio.to_thread(parse_diff, raw)
+        files = await self._files_at_base()
+        agents = agents_paths((file.path for file in diff.files), _named(AGENTS, files))
+        configured = await self._configured(files)
         return Change(
             pull=None,
             title="",
             body="",
             head_sha=None,
             base_sha=Sha(_line(base)),
-            diff=await asyncio.to_thread(parse_diff, raw),
-            config=self.config,
+            diff=diff,
+            config=configured.config,
             not_in_diff=await self._untracked(),
+            attributes=await self._text(files, ATTRIBUTES),
+            mistakes=tuple(map(str, configured.mistakes)),
+            agents=tuple([(path, await self._text(files, path)) for path in agents]),
         )
 
     async def confirm(self, change: Change) -> None:
@@ -103,6 +118,31 @@ class GitChanges:
 
     async def read(self, change: Change, path: str) -> bytes | None:
         return await asyncio.to_thread(_read_regular, self._top, path)
+
+    async def _files_at_base(self) -> dict[str, str]:
+        """List the base's regular files: path → name of the blob."""
+        tip = _line(await self._git(*GIT, "rev-list", "-n1", "--end-of-options", self.base, "--"))
+        listed = await self._git(*GIT, "ls-tree", "-r", "-z", "--full-tree", tip)
+        entries = (entry.partition(b"\t") for entry in listed.split(b"\0") if entry)
+        return {
+            path.decode("utf-8", "surrogateescape"): told.split(b" ")[2].decode()
+            for told, _, path in entries
+            if told.startswith(b"100")
+        }
+
+    async def _configured(self, files: Mapping[str, str]) -> Configured:
+        layers = [self.server] if self.server else []
+        if CONFIG_PATH in files:
+            raw = await self._git(*GIT, "cat-file", "blob", files[CONFIG_PATH])
+            layers.append(Layer(name=f"{self.base}:{CONFIG_PATH}", raw=raw))
+        return await asyncio.to_thread(read_config, layers, self.ceilings)
+
+    async def _text(self, files: Mapping[str, str], path: str) -> str:
+        """Return a text at the base; empty where there is none."""
+        if path not in files:
+            return ""
+        raw = await self._git(*GIT, "cat-file", "blob", files[path])
+        return raw.decode("utf-8", "surrogateescape")
 
     async def _untracked(self) -> tuple[NotInDiff, ...]:
         where = ("-C", str(self._top))
@@ -136,48 +176,32 @@ class GitChanges:
         return stdout
 
 
-class NoCheck:
-    """The terminal has no check run: the receipt itself is the verdict."""
-
-    @asynccontextmanager
-    async def open(self, change: Change, run: Run) -> AsyncIterator[Check]:
-        yield self
-
-    def finish(self, receipt: Receipt) -> None:
-        pass
-
-    async def fail(self, target: Target, run_id: RunId, receipt: Receipt) -> None:
-        pass
-
-
-class NoPublisher:
-    """The terminal publishes nothing."""
-
-    async def publish(self, change: Change, run: Run, review: Review) -> None:
-        pass
-
-
-class NoMemory:
-    """The terminal starts anew each time."""
-
-    async def settle_budget(self, run_id: RunId, tokens: int) -> int:
-        return tokens
-
-    async def recall(self, target: Target, run_id: RunId) -> History:
-        return History()
-
-    async def keep(self, target: Target, receipt: Receipt, covered: Collection[str] = ()) -> None:
-        pass
-
-
 def _line(output: bytes) -> str:
     return os.fsdecode(output.rstrip(b"\n"))
+
+
+def _named(name: str, paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(path for path in paths if basename(path) == name)
+
+
+def _fits(file: FileDiff, content: bytes) -> bool:
+    """Say whether every line that a diff shows of the new file stands in its place."""
+    lines = content.split(b"\n")
+    return all(
+        line.new is None or (line.new <= len(lines) and lines[line.new - 1] == _encoded(line.text))
+        for hunk in file.hunks
+        for line in hunk.lines
+    )
 
 
 def _added_text(file: FileDiff) -> bytes:
     text = "".join(
         line.text + ("\n" if line.has_newline else "") for hunk in file.hunks for line in hunk.lines
     )
+    return _encoded(text)
+
+
+def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 

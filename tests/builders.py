@@ -16,6 +16,7 @@ from app.review.findings import (
 )
 from app.review.findings import fingerprint as fingerprint_of
 from app.review.focus import Area
+from app.review.price import Spent
 from app.review.priority import Priority
 from app.review.pull import (
     Change,
@@ -211,7 +212,7 @@ def make_outcome(
     findings: tuple[Finding, ...] = (),
     dropped: tuple[Dropped, ...] = (),
     notices: tuple[NotInDiff, ...] = (),
-    usage: Usage | None = None,
+    spent: Spent | None = None,
     model: str | None = "gpt-x",
 ) -> Outcome:
     return Outcome(
@@ -221,7 +222,7 @@ def make_outcome(
         findings=findings,
         dropped=dropped,
         notices=notices,
-        usage=usage or Usage(calls=1, input_tokens=1200, output_tokens=80),
+        spent=spent or Spent(usage=Usage(calls=1, input_tokens=1200, output_tokens=80), usd=None),
         model=model,
     )
 

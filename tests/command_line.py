@@ -1,12 +1,35 @@
-"""The program's command line, run in this process."""
+"""The program's command line, run in this process; and a GitHub for it on a port."""
 
+import asyncio
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 
 from app.cli import run
+from app.demo.github import create_app
+from app.demo.serving import address, listen, serving
+from app.demo.state import State
+
+SETTINGS = (
+    "APP_ID",
+    "DEFAULT_CONFIG",
+    "GITHUB_API_URL",
+    "GITHUB_TOKEN",
+    "MAX_CONCURRENT_MODEL_CALLS",
+    "MODEL",
+    "MODELS",
+    "MODEL_API",
+    "OPENAI_BASE_URL",
+    "PRIVATE_KEY",
+    "PRIVATE_KEY_PATH",
+    "PROMPTS_DIR",
+)
+"""What the terminal reads of the environment."""
 
 
 class Terminal:
@@ -28,3 +51,23 @@ class Terminal:
 
     def review(self, diff: bytes, *argv: str) -> tuple[int, str, str]:
         return self.run("review", "--diff", "-", *argv, stdin=diff)
+
+
+@contextmanager
+def served(state: State) -> Iterator[str]:
+    """Serve a stand-in for GitHub on a port, beside the program; yield its address."""
+    listener = listen()
+    state.api_url = address(listener)
+    stop = threading.Event()
+
+    async def serve() -> None:
+        async with serving(create_app(state), listener):
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield state.api_url
+    finally:
+        stop.set()
+        thread.join()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.demo.faults import RecordedRequest
 from app.review.marker import CommentMarker, parse_markers
 from tests.world import World
 
@@ -21,7 +22,7 @@ class Outcome:
 
 def read_outcome(world: World, comment_id: int) -> Outcome:
     """Read it from the stand-in; the reactions are those to one comment."""
-    refused = (r for r in world.state.requests if r.status in REFUSALS)
+    refused = (r for r in world.state.requests if r.status in REFUSALS and not is_question(r))
     reactions = world.state.reactions_to(("issue_comment", comment_id))
     return Outcome(
         reviews=tuple(
@@ -38,6 +39,11 @@ def read_outcome(world: World, comment_id: int) -> Outcome:
         reactions=tuple(sorted(reaction.content for reaction in reactions)),
         refused=tuple(f"{r.method} {r.path}: {r.status}" for r in refused),
     )
+
+
+def is_question(request: RecordedRequest) -> bool:
+    """Tell how we learn whether an account has a `.github` repository: by asking for a token."""
+    return b'"repositories":[".github"]' in request.request_body
 
 
 def _which(world: World, sha: str) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import app
+from app.review.command import COMMANDS
 from app.review.focus import Area
+from app.review.render import render_help
 from app.settings import read_settings
 from tests.conftest import CHECKOUT
 
@@ -123,6 +125,13 @@ def test_the_readme_names_every_focus_area_command_and_setting() -> None:
         assert f"`{setting}`" in readme, setting
     for command in commands():
         assert f"codex-review {command}" in readme, command
+
+
+@pytest.mark.parametrize("word", COMMANDS)
+def test_the_readme_and_the_help_name_every_command_of_a_comment(word: str) -> None:
+    command = f"`@codex {word}`"
+    assert command in (CHECKOUT / "README.md").read_text("utf-8")
+    assert command in render_help("@codex")
 
 
 class Recorder(dict[str, str]):

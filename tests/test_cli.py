@@ -1,41 +1,54 @@
 """The command line keeps its word: exit statuses, one receipt, words for every mistake."""
 
+import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from app.cli import exit_status, run
-from app.demo.state import new_app
+from app.demo.faults import Fault
+from app.demo.records import CheckRun, PullRequest
+from app.demo.state import AppIdentity, State, new_app
 from app.review.priority import Priority
-from app.review.receipt import State, decode_receipt
+from app.review.receipt import State as Verdict
+from app.review.receipt import decode_receipt
 from tests.builders import added_files, make_receipt, make_receipt_finding
-from tests.command_line import Terminal
+from tests.command_line import SETTINGS, Terminal, served
 from tests.conftest import CHECKOUT
 
 CLEAN = added_files({"app.py": "x = 1\n"})
 TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"
 WITH_P0 = added_files({"settings.py": f'TOKEN = "{TOKEN}"\n'})
+URL = "https://github.com/acme/shop/pull/1"
 START = [sys.executable, "-c", "from app.cli import run; run()"]
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "MODEL",
-        "OPENAI_BASE_URL",
-        "MODEL_API",
-        "PROMPTS_DIR",
-        "MAX_CONCURRENT_MODEL_CALLS",
-    ):
+    for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """What configures the log is a process of its own, but here."""
+    logger = logging.getLogger("codex_review")
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
 
 
 @pytest.fixture
@@ -52,7 +65,7 @@ def test_json_is_one_receipt_and_nothing_else(terminal: Terminal) -> None:
     assert (status, err) == (1, "")
     assert out.endswith("}\n")
     assert out.count("\n") == 1
-    assert receipt.state is State.CHECKED
+    assert receipt.state is Verdict.CHECKED
     assert [finding.priority for finding in receipt.findings] == [Priority.P0]
     assert TOKEN not in out
 
@@ -93,24 +106,24 @@ def test_without_a_model_nothing_is_green_unless_that_was_asked_for(
 @pytest.mark.parametrize(
     ("state", "status"),
     [
-        (State.CLEAN, 0),
-        (State.FINDINGS, 0),
-        (State.PARTIAL, 3),
-        (State.CHECKED, 3),
-        (State.SKIPPED, 3),
-        (State.OUT_OF_CREDIT, 3),
-        (State.FAILED, 3),
-        (State.CANCELLED, 3),
-        (State.SUPERSEDED, 3),
+        (Verdict.CLEAN, 0),
+        (Verdict.FINDINGS, 0),
+        (Verdict.PARTIAL, 3),
+        (Verdict.CHECKED, 3),
+        (Verdict.SKIPPED, 3),
+        (Verdict.OUT_OF_CREDIT, 3),
+        (Verdict.FAILED, 3),
+        (Verdict.CANCELLED, 3),
+        (Verdict.SUPERSEDED, 3),
     ],
 )
-def test_every_state_has_an_exit_status(state: State, status: int) -> None:
+def test_every_state_has_an_exit_status(state: Verdict, status: int) -> None:
     below = make_receipt(make_receipt_finding(priority=Priority.P2), state=state)
     above = make_receipt(make_receipt_finding(priority=Priority.P1), state=state)
     assert exit_status(below, Priority.P1, is_static=False) == status
     assert exit_status(above, Priority.P1, is_static=False) == 1
     assert exit_status(above, None, is_static=False) == status
-    as_static = 0 if state is State.CHECKED else status
+    as_static = 0 if state is Verdict.CHECKED else status
     assert exit_status(below, Priority.P1, is_static=True) == as_static
 
 
@@ -119,7 +132,21 @@ def test_every_state_has_an_exit_status(state: State, status: int) -> None:
     [
         ((), "Usage:"),
         (("reveiw",), "No such command 'reveiw'"),
-        (("review",), "name one: --diff FILE (or -), or --base REVISION"),
+        (("review",), "name one: PULL_REQUEST_URL, --diff FILE (or -), --base REVISION"),
+        (("review", URL, "--diff", "-"), "name one"),
+        (("review", URL, "--repo", "."), "--repo goes with --diff or --base"),
+        (("review", URL, "--post"), "--post needs APP_ID with PRIVATE_KEY, or GITHUB_TOKEN"),
+        (("review", URL, "--post", "--dry-run"), "nothing else happens"),
+        (("review", "--diff", "-", "--post"), "--post needs a PULL_REQUEST_URL"),
+        (("review", "--diff", "-", "--show-prompts", "--format", "json"), "print text"),
+        (("review", "--diff", "-", "--repo", "none"), "Directory 'none' does not exist"),
+        (("review", "pull/1"), "pull/1 is not at https://github.com"),
+        (("review", "https://github.com.e.vil/a/b/pull/1"), "is not at https://github.com"),
+        (("review", "https://github.com/a/b/issues/1"), "is no pull request: give"),
+        (("review", "https://github.com/a/b/runs/1"), "is a check run: give its pull request"),
+        (("verdict",), "Missing argument 'URL|FILE'"),
+        (("verdict", "none.json"), "none.json cannot be read"),
+        (("verdict", "https://e.vil/a/b/pull/1"), "is not at https://github.com"),
         (("review", "--diff", "-", "--base", "main"), "name one"),
         (("review", "--diff", "none.diff"), "none.diff"),
         (("review", "--diff", "."), "directory"),
@@ -163,7 +190,7 @@ NO_DIFFS = [b"", b"hello\n", b"\xff\xfe\x00", CLEAN[:-8], b"diff --git a/x\n"]
 def test_what_is_no_diff_is_not_green(terminal: Terminal, diff: bytes) -> None:
     status, out, err = terminal.review(diff, "--format", "json")
     assert (status, err) == (3, "")
-    assert decode_receipt(out).state in (State.SKIPPED, State.FAILED)
+    assert decode_receipt(out).state in (Verdict.SKIPPED, Verdict.FAILED)
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -196,7 +223,7 @@ def test_a_model_that_does_not_answer_is_no_green_and_no_crash(
     monkeypatch.setenv("OPENAI_API_KEY", "hush-hush")
     status, out, err = terminal.review(CLEAN, "--format", "json")
     receipt = decode_receipt(out)
-    assert (status, receipt.state) == (3, State.FAILED)
+    assert (status, receipt.state) == (3, Verdict.FAILED)
     assert receipt.reason == "denied by the model's server"
     assert "Traceback" not in err
     assert "hush-hush" not in out + err
@@ -317,3 +344,298 @@ def test_a_port_in_use_is_said_with_a_remedy(
     assert status == 2
     assert f"cannot listen on 127.0.0.1 port {port}" in err
     assert "--port" in err
+
+
+SHELL = "import subprocess\n\n\ndef go(name):\n    subprocess.run(name, shell=True)\n"
+SECRET = f'TOKEN = "{TOKEN}"\n'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub:
+    """A GitHub on a port with one pull request that adds a secret."""
+
+    state: State
+    private_key: str
+    pull: PullRequest
+
+    @property
+    def url(self) -> str:
+        return f"{self.state.api_url}/acme/shop/pull/1"
+
+    @property
+    def checks(self) -> list[CheckRun]:
+        return list(self.state.check_runs.values())
+
+    @property
+    def reviews(self) -> list[tuple[str, str]]:
+        return [(review.author, review.state) for review in self.state.reviews.values()]
+
+    @property
+    def writes(self) -> list[str]:
+        return [r.path for r in self.state.requests if r.method != "GET"]
+
+
+@pytest.fixture(scope="session")
+def identity() -> tuple[AppIdentity, str]:
+    return new_app("a secret")
+
+
+@pytest.fixture
+def hub(
+    tmp_path: Path, identity: tuple[AppIdentity, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Hub]:
+    app, private_key = identity
+    state = State(tmp_path / "github", app)
+    repository = state.create_repository("acme/shop", {"a.py": "x = 1\n"})
+    pull = state.open_pull_request(repository, {"settings.py": SECRET}, title="Sell more")
+    with served(state) as url:
+        monkeypatch.setenv("GITHUB_API_URL", url)
+        yield Hub(state=state, private_key=private_key, pull=pull)
+
+
+@pytest.fixture
+def as_app(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_ID", str(hub.state.app.id))
+    monkeypatch.setenv("PRIVATE_KEY", hub.private_key)
+
+
+@pytest.fixture
+def as_riley(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", hub.state.personal_token("riley"))
+
+
+def test_a_public_pull_request_is_reviewed_by_anybody_and_nothing_is_posted(
+    terminal: Terminal, hub: Hub
+) -> None:
+    status, out, err = terminal.run("review", hub.url, "--format", "json")
+    receipt = decode_receipt(out)
+    assert (status, err) == (1, "")
+    assert (receipt.state, receipt.head_sha) == (Verdict.CHECKED, hub.pull.head_sha)
+    assert (receipt.fail_on, receipt.conclusion) == ("P1", "failure")
+    assert [finding.path for finding in receipt.findings] == ["settings.py"]
+    assert hub.writes == []
+    assert terminal.run("review", hub.url, "--fail-on", "never")[0] == 3
+
+
+@pytest.mark.usefixtures("as_app")
+def test_the_app_posts_review_and_check_run_as_the_server_would(
+    terminal: Terminal, hub: Hub
+) -> None:
+    status, out, err = terminal.run("review", hub.url, "--post", "--format", "json")
+    [check] = hub.checks
+    assert (status, err) == (1, "")
+    assert hub.reviews == [(hub.state.app.bot, "COMMENTED")]
+    assert (check.status, check.conclusion) == ("completed", "neutral")
+    assert decode_receipt(check.text or "") == decode_receipt(out)
+    assert decode_receipt(out).fail_on == "never"
+    assert decode_receipt(out).run_id == check.external_id
+    assert terminal.run("verdict", hub.url, "--fail-on", "P0")[0] == 1
+    assert terminal.run("verdict", hub.url)[0] == 3
+
+
+@pytest.mark.usefixtures("as_app")
+def test_without_post_the_app_only_reads(terminal: Terminal, hub: Hub) -> None:
+    assert terminal.run("review", hub.url)[0] == 1
+    assert {path.rpartition("/")[2] for path in hub.writes} == {"access_tokens"}
+
+
+@pytest.mark.usefixtures("as_riley")
+def test_a_person_posts_the_review_alone_and_is_told_so(terminal: Terminal, hub: Hub) -> None:
+    status, _, err = terminal.run("review", hub.url, "--post")
+    assert status == 1
+    assert "no check run was posted: that takes the App's own credentials" in err
+    assert hub.reviews == [("riley", "COMMENTED")]
+    assert hub.checks == []
+
+
+@pytest.mark.usefixtures("as_riley")
+def test_a_draft_of_the_person_s_own_is_left_alone(terminal: Terminal, hub: Hub) -> None:
+    hub.state.review(hub.pull, "riley", "My thoughts so far.", review_state="PENDING")
+    status, _, err = terminal.run("review", hub.url, "--post")
+    assert status == 3
+    assert "A pending review of your own is in the way. Submit or discard it" in err
+    assert hub.reviews == [("riley", "PENDING")]
+
+
+@pytest.mark.usefixtures("as_riley")
+def test_a_token_that_may_not_write_is_told_what_it_lacks(terminal: Terminal, hub: Hub) -> None:
+    refusal = Fault(path="/reviews$", method="POST", status=403, message="not accessible")
+    hub.state.faults.append(refusal)
+    status, _, err = terminal.run("review", hub.url, "--post")
+    assert status == 3
+    assert "GitHub forbids this: not accessible. GITHUB_TOKEN must see the repository" in err
+
+
+@pytest.mark.usefixtures("as_app")
+def test_a_check_run_is_completed_whatever_breaks(terminal: Terminal, hub: Hub) -> None:
+    hub.state.faults.append(Fault(path="/reviews$", method="POST", status=403, message="no"))
+    status, _, err = terminal.run("review", hub.url, "--post")
+    [check] = hub.checks
+    assert status == 3
+    assert "GitHub forbids this: no. Check the App's permissions" in err
+    assert (check.status, check.conclusion) == ("completed", "neutral")
+    assert (check.title or "").startswith("NOT REVIEWED: GitHub forbids this: no")
+
+
+@pytest.mark.usefixtures("as_app")
+def test_a_push_in_between_leaves_a_check_run_that_says_so(terminal: Terminal, hub: Hub) -> None:
+    gone = "end_commit_oid is not part of the pull request"
+    hub.state.faults.append(Fault(path="/reviews$", method="POST", status=422, message=gone))
+    status, _, err = terminal.run("review", hub.url, "--post")
+    [check] = hub.checks
+    assert status == 3
+    assert "The reviewed commit was replaced" in err
+    assert (check.status, check.conclusion) == ("completed", "cancelled")
+
+
+def test_an_interrupted_review_leaves_no_check_run_unfinished(hub: Hub) -> None:
+    hub.state.faults.append(Fault(path="/reviews$", method="GET", delay_s=60))
+    process = start(
+        "review",
+        hub.url,
+        "--post",
+        GITHUB_API_URL=hub.state.api_url,
+        APP_ID=str(hub.state.app.id),
+        PRIVATE_KEY=hub.private_key,
+    )
+    end = time.monotonic() + 60
+    while hub.state.faults[0].times > 0:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    [check] = hub.checks
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+    assert (check.status, check.conclusion) == ("completed", "cancelled")
+    assert check.title == "Cancelled: stopped at the terminal"
+
+
+@pytest.mark.parametrize("number", [1, 7])
+@pytest.mark.parametrize("private", [True, False])
+def test_what_cannot_be_seen_is_told_with_a_remedy(
+    terminal: Terminal, hub: Hub, private: bool, number: int
+) -> None:
+    hub.pull.repository.private = private
+    if not private and number == 1:
+        return
+    status, out, err = terminal.run("review", f"{hub.url[:-1]}{number}")
+    words = "needs a GITHUB_TOKEN" if private else "no such pull request. Check its number."
+    assert (status, out) == (3, "")
+    assert words in err
+
+
+@pytest.mark.usefixtures("as_app")
+def test_an_app_that_is_not_installed_is_told(terminal: Terminal, hub: Hub) -> None:
+    hub.pull.repository.installed = False
+    status, _, err = terminal.run("review", hub.url)
+    assert status == 3
+    assert "The App is not installed on acme/shop. Install it there" in err
+
+
+def test_half_an_app_is_a_mistake(
+    terminal: Terminal, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRIVATE_KEY", hub.private_key)
+    status, _, err = terminal.run("review", hub.url)
+    assert status == 2
+    assert "APP_ID is not set" in err
+
+
+@pytest.mark.parametrize("what", ["--dry-run", "--show-prompts"])
+def test_a_dry_run_asks_nobody(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setenv("MODEL", "gpt-x")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")  # where nobody listens
+    diff = added_files({"settings.py": SECRET, "yarn.lock": "x\n"})
+    status, out, err = terminal.review(diff, what)
+    assert (status, err) == (0, "")
+    assert "2 questions, about " in out
+    assert "tokens in (gpt-x), price unknown; nothing was sent" in out
+    assert TOKEN not in out
+    if what == "--dry-run":
+        assert "question 1: correctness, performance, tests, about " in out
+        assert "- yarn.lock: lock file" in out
+    else:
+        assert "<<<DATA diff " in out
+        assert "==== question 2: security\n" in out
+
+
+def test_a_dry_run_needs_no_model(terminal: Terminal, hub: Hub) -> None:
+    status, out, _ = terminal.run("review", hub.url, "--show-prompts")
+    assert status == 0
+    assert "Sell more" in out
+    assert "(no model is configured)" in out
+    assert hub.writes == []
+
+
+def test_a_dry_run_of_nothing_asks_no_question(terminal: Terminal) -> None:
+    for what in ("--dry-run", "--show-prompts"):
+        status, out, _ = terminal.review(added_files({"yarn.lock": "x\n"}), what)
+        assert status == 0
+        assert "0 questions, about 0 tokens in" in out
+
+
+def test_sarif_is_one_log(terminal: Terminal) -> None:
+    status, out, err = terminal.review(WITH_P0, "--format", "sarif")
+    [run] = json.loads(out)["runs"]
+    assert (status, err) == (1, "")
+    assert [result["ruleId"] for result in run["results"]] == ["security/GitHub token/P0"]
+    assert run["tool"]["driver"]["semanticVersion"]
+
+
+def test_markdown_is_the_review_with_every_finding(terminal: Terminal) -> None:
+    status, out, err = terminal.review(WITH_P0, "--format", "markdown")
+    assert (status, err) == (1, "")
+    assert out.startswith("**ANALYSERS ONLY: 1 finding (1 P0)**\n")
+    assert "#### P0 · security: GitHub token in plain text\n\n`settings.py:1`" in out
+
+
+CHANGED = (
+    b"diff --git a/old.py b/old.py\n--- a/old.py\n+++ b/old.py\n"
+    b"@@ -4,2 +4,2 @@ def go(name):\n def go(name):\n-    return name\n"
+    b"+    subprocess.run(name, shell=True)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_analysed"),
+    [(SHELL, True), (SHELL.replace("\n\n\n", "\n"), False), (None, False)],
+)
+def test_a_diff_s_files_are_read_from_a_folder_that_holds_them_as_changed(
+    terminal: Terminal, tmp_path: Path, content: str | None, is_analysed: bool
+) -> None:
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    if content is not None:
+        (repo / "old.py").write_text(content)
+    _, out, _ = terminal.review(CHANGED, "--repo", str(repo), "--format", "json")
+    receipt = decode_receipt(out)
+    assert bool(receipt.findings) is is_analysed
+    missing = [notice.reason for notice in receipt.notices]
+    assert ("not analysed: needs the file" in missing) is not is_analysed
+
+
+class Screen(StringIO):
+    """A standard error that a person watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_who_watches_sees_how_far_it_is(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, refusing_server: str
+) -> None:
+    monkeypatch.setenv("MODEL", "gpt-x")
+    monkeypatch.setenv("OPENAI_BASE_URL", refusing_server)
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    status, out, _ = terminal.review(CLEAN, "--format", "json")
+    told = screen.getvalue()
+    assert status == 3
+    assert decode_receipt(out).state is Verdict.FAILED
+    assert told.startswith("\r\x1b[KReading the change")
+    assert "\r\x1b[K0 of 1 questions answered" in told
+    assert "\r\x1b[K2 of 2 questions answered" in told
+    assert told.endswith("\r\x1b[K")

@@ -6,14 +6,18 @@ from typing import Any
 import pytest
 
 from app.dispatch import MAX_COMMANDS, Decision, Enqueue, Ignore, decide
-from app.jobs.job import Lane, Respond
+from app.jobs.job import Again, Close, Lane, Look, MergeGroup, NewJob, Respond
 from app.review.event import (
-    CheckEvent,
+    FULL_REVIEW,
+    CheckAsked,
     CommentCreated,
     CommentKind,
     CommentRef,
     Event,
+    MergeGroupAsked,
     OtherEvent,
+    PullAction,
+    PullRequestChanged,
     WithoutInstallation,
 )
 from app.review.pull import InstallationId, Target
@@ -31,6 +35,24 @@ EVENT = CommentCreated(
     app_id=None,
     is_pull_request=True,
 )
+CHANGE = PullRequestChanged(
+    target=TARGET,
+    action=PullAction.OPENED,
+    sender="ada",
+    head_sha="a" * 40,
+    updated_at="2026-01-02T03:04:05Z",
+)
+CHECK = CheckAsked(
+    name="check_run",
+    action="rerequested",
+    app_id=APP_ID,
+    target=replace(TARGET, number=0),
+    sender="ada",
+    head_sha="a" * 40,
+    run_id="run-1",
+    numbers=(7,),
+)
+GROUP = MergeGroupAsked(target=TARGET, sender="ada", head_sha="b" * 40)
 
 
 def _decide(event: Event, **changes: Any) -> Decision:
@@ -53,6 +75,15 @@ def test_a_command_becomes_one_quick_job_that_holds_its_line() -> None:
     assert job.work == Respond(target=TARGET, comment=COMMENT, line="@codex review")
     assert job.lane is Lane.RESPOND
     assert decision.left_out == 0
+
+
+@pytest.mark.parametrize(
+    "event", [replace(EVENT, author_is_bot=True), replace(EVENT, app_id=APP_ID + 1)]
+)
+def test_a_bot_s_command_is_marked_for_only_some_bots_may(event: CommentCreated) -> None:
+    assert _job(event).work == Respond(
+        target=TARGET, comment=COMMENT, line="@codex review", is_bot=True
+    )
 
 
 def test_the_apps_own_name_is_always_a_mention() -> None:
@@ -107,8 +138,6 @@ def test_another_command_has_keys_and_a_run_of_its_own(other: CommentCreated) ->
     [
         (replace(EVENT, app_id=APP_ID), "written by this app"),
         (replace(EVENT, comment=replace(COMMENT, author="My-App[bot]")), "written by this app"),
-        (replace(EVENT, author_is_bot=True), "written by a bot"),
-        (replace(EVENT, app_id=APP_ID + 1), "written by a bot"),
         (replace(EVENT, comment=replace(COMMENT, author="")), "written by an account that is gone"),
         (replace(EVENT, is_pull_request=False), "not on a pull request"),
         (replace(EVENT, body=""), "no command"),
@@ -118,17 +147,18 @@ def test_another_command_has_keys_and_a_run_of_its_own(other: CommentCreated) ->
             WithoutInstallation(name="issue_comment", action="created"),
             "not sent to an installation of the app",
         ),
-        (CheckEvent(name="check_run", action="rerequested", app_id=1), "the check of another app"),
-        (CheckEvent(name="check_run", action="created", app_id=None), "the check of another app"),
-        (
-            CheckEvent(name="check_run", action="created", app_id=APP_ID),
-            "check_run.created starts nothing",
-        ),
+        (replace(CHANGE, sender="my-app[bot]"), "done by this app"),
+        (replace(CHECK, sender="My-App[bot]"), "done by this app"),
+        (replace(GROUP, sender="my-app[bot]"), "done by this app"),
+        (replace(CHECK, app_id=APP_ID + 1), "the check of another app"),
+        (replace(CHECK, app_id=None), "the check of another app"),
+        (replace(GROUP, app_id=APP_ID + 1), "the check of another app"),
+        (replace(CHECK, button="lgtm"), "a button that is not ours"),
         (OtherEvent(name="push", action=""), "push starts nothing"),
         (OtherEvent(name="ping", action=""), "ping starts nothing"),
         (
-            OtherEvent(name="pull_request", action="opened"),
-            "pull_request.opened starts nothing",
+            OtherEvent(name="pull_request", action="assigned"),
+            "pull_request.assigned starts nothing",
         ),
     ],
 )
@@ -141,7 +171,82 @@ def test_without_a_known_slug_the_app_id_still_tells_our_own_words() -> None:
     assert isinstance(_decide(EVENT, slug=None), Enqueue)
 
 
-def test_only_allowed_owners_are_served_whatever_the_case() -> None:
+@pytest.mark.parametrize("event", [EVENT, CHANGE, CHECK, GROUP])
+def test_only_allowed_owners_are_served_whatever_the_case(event: Event) -> None:
     refused = Ignore(reason="the owner is not among ALLOWED_OWNERS")
-    assert _decide(EVENT, allowed_owners=["babbage"]) == refused
-    assert isinstance(_decide(EVENT, allowed_owners=["babbage", "LoveLace"]), Enqueue)
+    assert _decide(event, allowed_owners=["babbage"]) == refused
+    assert isinstance(_decide(event, allowed_owners=["babbage", "LoveLace"]), Enqueue)
+
+
+def _job(event: Event, **changes: Any) -> NewJob:
+    decision = _decide(event, **changes)
+    assert isinstance(decision, Enqueue)
+    (job,) = decision.jobs
+    return job
+
+
+@pytest.mark.parametrize(
+    ("action", "trigger"),
+    [
+        (PullAction.OPENED, "opened"),
+        (PullAction.REOPENED, "reopened"),
+        (PullAction.READY_FOR_REVIEW, "ready_for_review"),
+        (PullAction.SYNCHRONIZE, "synchronize"),
+        (PullAction.EDITED, "synchronize"),
+        (PullAction.LABELED, "label:review me"),
+    ],
+)
+def test_what_happens_to_a_pull_request_is_looked_at_as_the_configuration_names_it(
+    action: PullAction, trigger: str
+) -> None:
+    job = _job(replace(CHANGE, action=action, label="review me"))
+    assert job.work == Look(target=TARGET, trigger=trigger)
+    assert job.lane is Lane.LOOK
+
+
+def test_a_closed_pull_request_stops_what_nobody_asked_for() -> None:
+    assert _job(replace(CHANGE, action=PullAction.CLOSED)).work == Close(target=TARGET)
+
+
+def test_the_same_change_in_two_deliveries_is_looked_at_once() -> None:
+    assert _job(CHANGE).dedupe_key == _job(CHANGE, delivery_id="d-2").dedupe_key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CHANGE, head_sha="b" * 40),
+        replace(CHANGE, action=PullAction.REOPENED),
+        replace(CHANGE, updated_at="2026-01-02T03:04:06Z"),
+        replace(CHANGE, label="x"),
+        replace(CHANGE, target=replace(TARGET, number=8)),
+        replace(CHANGE, target=replace(TARGET, repository_id=10)),
+    ],
+)
+def test_another_change_is_looked_at_too(other: PullRequestChanged) -> None:
+    assert _job(CHANGE).dedupe_key != _job(other).dedupe_key
+
+
+@pytest.mark.parametrize(("button", "full"), [("", False), (FULL_REVIEW, True)])
+def test_a_check_of_ours_is_reviewed_again(button: str, full: bool) -> None:
+    job = _job(replace(CHECK, button=button))
+    assert job.work == Again(
+        target=replace(TARGET, number=0),
+        head_sha="a" * 40,
+        asked_run="run-1",
+        numbers=(7,),
+        full=full,
+    )
+    assert job.lane is Lane.RESPOND
+
+
+def test_each_time_that_a_button_is_pressed_counts_and_each_delivery_once() -> None:
+    assert _job(CHECK) == _job(CHECK)
+    assert _job(CHECK).dedupe_key != _job(CHECK, delivery_id="d-2").dedupe_key
+
+
+@pytest.mark.parametrize("app_id", [None, APP_ID])
+def test_a_merge_queue_is_told(app_id: int | None) -> None:
+    job = _job(replace(GROUP, app_id=app_id))
+    assert job.work == MergeGroup(target=TARGET, head_sha="b" * 40)
+    assert job.lane is Lane.RESPOND

@@ -10,6 +10,12 @@ from app.intake import may_start
     [
         ("issue_comment", "created", True),
         ("issue_comment", "edited", False),
+        ("pull_request", "opened", True),
+        ("pull_request", "edited", True),
+        ("pull_request", "assigned", False),
+        ("check_run", "rerequested", True),
+        ("check_run", "completed", False),
+        ("merge_group", "checks_requested", True),
         ("push", "", False),
         ("an_event_of_tomorrow", "made", False),
     ],

@@ -489,7 +489,9 @@ class Failures:
         raise AssertionError("a sweep opens nothing")
         yield
 
-    async def fail(self, target: Target, run_id: RunId, receipt: Receipt) -> None:
+    async def fail(
+        self, target: Target, run_id: RunId, receipt: Receipt, *, check_name: str = ""
+    ) -> None:
         if target.installation_id in self.refuses:
             raise Forbidden("no")
         self.told.append((run_id, receipt.state, receipt.reason))
@@ -542,8 +544,8 @@ async def test_the_check_of_a_living_job_is_left_to_it(
     [
         (JobState.DONE, (State.FAILED, "the server lost this review")),
         (JobState.FAILED, (State.FAILED, "the server lost this review")),
-        (JobState.CANCELLED, (State.CANCELLED, "the review was cancelled")),
-        (JobState.SUPERSEDED, (State.SUPERSEDED, "the review was superseded")),
+        (JobState.CANCELLED, (State.CANCELLED, "a person stopped it")),
+        (JobState.SUPERSEDED, (State.SUPERSEDED, "a newer review takes its place")),
     ],
 )
 async def test_the_check_of_a_job_that_ended_is_told_how(

@@ -16,10 +16,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.errors import Unusable
+from app.review.config import Ceilings, Layer
 from app.settings import (
+    ModelApi,
     ModelSettings,
     Secret,
     parse_private_key,
+    read_github_access,
     read_settings,
     read_terminal_settings,
 )
@@ -146,8 +149,40 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (settings.max_concurrent_reviews, settings.max_concurrent_model_calls) == (8, 16)
     assert settings.mentions == ("@codex",)
     assert settings.allowed_owners == ()
-    assert settings.prompts_dir is None
+    assert (settings.prompts_dir, settings.default_config) == (None, None)
     assert settings.log_level == "info"
+
+
+def test_other_models_are_those_that_a_repository_may_name_too() -> None:
+    settings = read_settings(env(MODELS=" large, gpt-x ,small"))
+    assert settings.model is not None
+    assert settings.model.others == ("large", "small")
+    assert settings.ceilings == Ceilings(models=("gpt-x", "large", "small"))
+    assert read_settings(env(MODEL_API="static", MODELS="large")).ceilings == Ceilings()
+
+
+def test_the_default_configuration_is_read_at_the_start(tmp_path: Path) -> None:
+    place = tmp_path / "default.yml"
+    place.write_text("model: {name: large}\n")
+    settings = read_settings(env(DEFAULT_CONFIG=str(place), MODELS="large"))
+    assert settings.default_config == Layer(name="DEFAULT_CONFIG", raw=b"model: {name: large}\n")
+
+
+def test_every_mistake_in_the_default_configuration_is_a_problem(tmp_path: Path) -> None:
+    place = tmp_path / "default.yml"
+    place.write_text("review:\n  max_comments: many\nmodel: {name: large}\n")
+    told = problems(env(DEFAULT_CONFIG=str(place)))
+    assert [line.partition(": ")[0] for line in told] == [
+        "DEFAULT_CONFIG is wrong in line 2, review.max_comments",
+        "DEFAULT_CONFIG is wrong in line 3, model.name",
+    ]
+
+
+@pytest.mark.parametrize("api", ["auto", "chat", "responses", "completions", "Responses"])
+def test_a_model_is_spoken_to_as_named(api: str) -> None:
+    model = read_settings(env(MODEL_API=api, FALLBACK_MODEL="small")).model
+    assert model is not None
+    assert (model.api, model.fallback) == (ModelApi(api.lower()), "small")
 
 
 def test_values_are_read_as_people_write_them(tmp_path: Path) -> None:
@@ -202,6 +237,8 @@ WRONG = {
     "MAX_CONCURRENT_MODEL_CALLS": "1.5",
     "BOT_MENTION": "@co dex",
     "ALLOWED_OWNERS": ",",
+    "MODELS": ",",
+    "DEFAULT_CONFIG": "/no/such/file.yml",
     "PROMPTS_DIR": "/no/such/folder",
     "LOG_LEVEL": "loud",
 }
@@ -264,6 +301,33 @@ def test_the_terminal_needs_no_model(
 def test_half_a_model_is_a_problem_on_the_terminal_too(environment: dict[str, str]) -> None:
     with pytest.raises(Unusable, match="is not set"):
         read_terminal_settings(environment)
+
+
+def test_on_github_the_terminal_is_whom_it_has_the_credentials_of() -> None:
+    nobody = read_github_access({})
+    assert (nobody.api_url, nobody.key, nobody.app_id) == ("https://api.github.com", None, None)
+    assert not nobody.token
+    known = read_github_access({"APP_ID": "7", "GITHUB_TOKEN": " t \n"})
+    assert (known.key, known.app_id, known.token.reveal()) == (None, 7, "t")
+    app = read_github_access({"APP_ID": "7", "PRIVATE_KEY": pem()})
+    assert app.key is not None
+    assert (app.key.app_id, app.app_id) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"APP_ID": "x"}, "APP_ID is 'x'"),
+        ({"PRIVATE_KEY": pem()}, "APP_ID is not set"),
+        ({"APP_ID": "7", "PRIVATE_KEY": "x"}, "PRIVATE_KEY cannot be used"),
+        ({"GITHUB_API_URL": "github.com"}, "GITHUB_API_URL is 'github.com'"),
+    ],
+)
+def test_wrong_credentials_are_told_on_the_terminal_too(
+    environment: dict[str, str], words: str
+) -> None:
+    with pytest.raises(Unusable, match=words):
+        read_github_access(environment)
 
 
 def test_no_secret_shows_itself() -> None:

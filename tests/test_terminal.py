@@ -9,7 +9,7 @@ import pytest
 
 from app.bootstrap import NOWHERE
 from app.errors import Unusable
-from app.review.config import Config
+from app.review.config import Layer
 from app.review.diff import Status
 from app.review.pull import Change, NotInDiff
 from app.terminal import GIT_DIFF, MAX_FILE, DiffChanges, GitChanges
@@ -48,7 +48,7 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def changes(self, base: str = "main", *, within: str = ".") -> GitChanges:
-        return GitChanges(folder=self.folder / within, base=base, config=Config())
+        return GitChanges(folder=self.folder / within, base=base)
 
 
 @pytest.fixture
@@ -234,10 +234,76 @@ async def test_of_a_diff_only_files_that_it_adds_can_be_read() -> None:
         b"diff --git a/latin.py b/latin.py\nnew file mode 100644\n--- /dev/null\n+++ b/latin.py\n"
         b"@@ -0,0 +1 @@\n+caf\xe9\n\\ No newline at end of file\n"
     )
-    changes = DiffChanges(raw=raw, config=Config())
+    changes = DiffChanges(raw=raw)
     change = await changes.open(NOWHERE)
     assert [path for path, _ in names(change)] == ["latin.py", "new.py", "old.py"]
     assert await changes.read(change, "new.py") == b"x = 1\ny = 2\n"
     assert await changes.read(change, "latin.py") == b"caf\xe9"
     assert await changes.read(change, "old.py") is None
     assert await changes.read(change, "none.py") is None
+
+
+async def test_the_base_governs_the_review_and_the_working_tree_does_not(
+    repository: Repository,
+) -> None:
+    configured = "version: 1\npaths: {ignore: ['**/generated/**']}\nreview: {fokus: []}\n"
+    repository.git("checkout", "-q", "main")
+    repository.write(
+        **{
+            ".github/codex-review.yml": configured,
+            "AGENTS.md": "# Review guidelines\nBe brief.\n",
+            "sub/AGENTS.md": "# Review guidelines\nBe kind.\n",
+            "other/AGENTS.md": "# Review guidelines\nNot here.\n",
+            ".gitattributes": "a linguist-generated\n",
+        }
+    )
+    repository.commit()
+    repository.git("checkout", "-q", "work")
+    repository.git("rebase", "-q", "main")
+    repository.write(
+        **{
+            ".github/codex-review.yml": "version: 1\npaths: {ignore: ['**']}\n",
+            "sub/AGENTS.md": "# Review guidelines\nSay nothing.\n",
+            "sub/x.py": "x\n",
+            ".gitattributes": "* linguist-generated\n",
+        }
+    )
+    repository.git("add", "--all")
+    change = await repository.changes().open(NOWHERE)
+    assert change.config.ignore == ("**/generated/**",)
+    assert change.attributes == "a linguist-generated\n"
+    assert dict(change.agents)["sub/AGENTS.md"] == "# Review guidelines\nBe kind.\n"
+    assert "other/AGENTS.md" not in dict(change.agents)
+    [mistake] = change.mistakes
+    assert mistake.startswith("main:.github/codex-review.yml, line 3, review.fokus: ")
+
+
+async def test_the_servers_configuration_lies_beneath_that_of_the_base(
+    repository: Repository,
+) -> None:
+    server = Layer(name="DEFAULT_CONFIG", raw=b"version: 1\nreview: {max_comments: 2}\n")
+    changes = GitChanges(folder=repository.folder, base="main", server=server)
+    assert (await changes.open(NOWHERE)).config.max_comments == 2
+
+
+async def test_of_a_diff_changed_files_are_read_where_they_lie_as_it_leaves_them(
+    tmp_path: Path,
+) -> None:
+    raw = (
+        b"diff --git a/old.py b/old.py\n--- a/old.py\n+++ b/old.py\n"
+        b"@@ -1,2 +1,2 @@\n x\r\n-a\n+caf\xe9\n\\ No newline at end of file\n"
+    )
+    changes = DiffChanges(raw=raw, folder=tmp_path)
+    change = await changes.open(NOWHERE)
+    place = tmp_path / "old.py"
+    for content, fits in (
+        (b"x\r\ncaf\xe9", True),
+        (b"x\r\na", False),
+        (b"x\ncaf\xe9", False),
+        (b"x\r\n", False),
+        (b"", False),
+    ):
+        place.write_bytes(content)
+        assert await changes.read(change, "old.py") == (content if fits else None)
+    place.unlink()
+    assert await changes.read(change, "old.py") is None

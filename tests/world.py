@@ -13,10 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from jsonschema import Draft202012Validator
 
 from app.bootstrap import INTERVALS, SystemClock, running
 from app.demo.deliveries import deliver
-from app.demo.events import comment_event
+from app.demo.events import (
+    Event,
+    check_run_event,
+    check_suite_event,
+    comment_event,
+    label_event,
+    merge_group_event,
+    pull_event,
+    push_event,
+)
 from app.demo.github import create_app
 from app.demo.records import (
     CheckRun,
@@ -29,11 +39,16 @@ from app.demo.records import (
 from app.demo.state import AppIdentity, State
 from app.ports import Clock
 from app.recovery import Intervals
+from app.review.config import CONFIG_PATH
+from app.review.receipt import receipt_schema
 from app.settings import read_settings
+from tests.disk import has_unfinished_jobs
+from tests.judges import agree, is_second_look
 from tests.model_server import BASE_URL, ModelServer, Reply, Script
 
 HOOK = "https://codex-review.test/webhook"
 PATIENCE_S = 20.0
+RECEIPTS = Draft202012Validator(receipt_schema())
 
 BEFORE = """\
 def mean(values):
@@ -80,9 +95,11 @@ def answer(*findings: Mapping[str, Any]) -> str:
 
 
 def finds(*findings: Mapping[str, Any]) -> Script:
-    """Report each finding in the chunk whose focus names its area."""
+    """Report each finding in the chunk whose focus names its area, and agree when asked again."""
 
     def script(question: Any) -> Reply:
+        if is_second_look(question.user):
+            return agree(question.user)
         return answer(*(f for f in findings if f"# Focus: {f['area']}" in question.user))
 
     return script
@@ -102,7 +119,11 @@ class World:
 
     @asynccontextmanager
     async def running(
-        self, *, grace_s: float = 5.0, intervals: Intervals = INTERVALS
+        self,
+        *,
+        grace_s: float = 5.0,
+        intervals: Intervals = INTERVALS,
+        debounce_s: float = 0.0,
     ) -> AsyncIterator[None]:
         """Run our program; leaving stops it as a deploy would."""
         settings = read_settings(
@@ -123,7 +144,13 @@ class World:
             github,
             model,
             running(
-                settings, github, model, self.clock, grace_s=grace_s, intervals=intervals
+                settings,
+                github,
+                model,
+                self.clock,
+                grace_s=grace_s,
+                intervals=intervals,
+                debounce_s=debounce_s,
             ) as app,
         ):
             self.state.hook.url, self.state.hook.transport = HOOK, httpx.ASGITransport(app=app)
@@ -142,6 +169,48 @@ class World:
         event = await asyncio.to_thread(comment_event, self.state, comment)
         return await deliver(self.state, event, guid=guid)
 
+    async def happens(self, action: str) -> Delivery:
+        """Deliver that the pull request was opened, closed and the like."""
+        return await self._tell(pull_event, self.pull, action)
+
+    async def push(self, files: Mapping[str, str]) -> str:
+        """Let the author push, and deliver it; return the new head."""
+        before = self.pull.head_sha
+        self.state.push(self.pull, files)
+        await self._tell(push_event, self.pull, before)
+        return self.pull.head_sha
+
+    async def label(self, name: str) -> Delivery:
+        """Let somebody put a label on, and deliver it."""
+        return await self._tell(label_event, self.pull, name, "riley")
+
+    async def rerun(self, run: CheckRun, button: str | None = None) -> Delivery:
+        """Let somebody press "Re-run" on a check run, or a button, and deliver it."""
+        event = await asyncio.to_thread(check_run_event, self.state, run, "riley", button=button)
+        return await deliver(self.state, event)
+
+    async def rerun_all(self) -> Delivery:
+        """Let somebody press "Re-run all checks" on the head, and deliver it."""
+        suite = self.state.suite(self.pull.repository, self.pull.head_sha)
+        return await self._tell(check_suite_event, suite, "riley")
+
+    async def queue(self) -> str:
+        """Let the merge queue ask; return the commit that it would merge."""
+        delivery = await self._tell(merge_group_event, self.pull)
+        head: str = json.loads(delivery.body)["merge_group"]["head_sha"]
+        return head
+
+    async def _tell(self, make: Callable[..., Event], *what: object) -> Delivery:
+        return await deliver(self.state, await asyncio.to_thread(make, self.state, *what))
+
+    def configure(self, text: str) -> None:
+        """Put the repository's configuration on its default branch."""
+        self.state.commit(self.pull.repository, {CONFIG_PATH: text})
+
+    async def rest(self) -> None:
+        """Wait until no job waits or runs."""
+        await self.until(lambda: not has_unfinished_jobs(self.database))
+
     async def until(self, is_so: Callable[[], object]) -> None:
         end = time.monotonic() + PATIENCE_S
         while not is_so():
@@ -153,6 +222,10 @@ class World:
         """Wait until the n-th check run is completed."""
         await self.until(lambda: len(self.checks) >= n and self.checks[n - 1].status == "completed")
         return self.checks[n - 1]
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "codex-review.db"
 
     @property
     def checks(self) -> list[CheckRun]:
@@ -178,6 +251,8 @@ class World:
 
 def receipt(run: CheckRun) -> dict[str, Any]:
     read: dict[str, Any] = json.loads(run.text or "{}")
+    if read:
+        RECEIPTS.validate(read)
     return read
 
 

@@ -1,11 +1,14 @@
 """Check runs: what only Apps may write, and the limits of what they write."""
 
+from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from app.demo import shapes
 from app.demo.call import Answer, Call, NotFound, Refused, Route, paged
+from app.demo.deliveries import deliver
+from app.demo.events import check_run_event
 from app.demo.records import CheckRun, stamp
 from app.demo.shapes import Json
 
@@ -106,6 +109,15 @@ def update(call: Call) -> Answer:
 
 def get(call: Call) -> Answer:
     return Answer(content=shapes.check_run(call.state, _run(call)))
+
+
+def rerequest(call: Call) -> Answer:
+    """Press "Re-run": only the App that made the run is told; the run itself stays as it is."""
+    run = _run(call)
+    if run.app_id != call.state.app.id:
+        return Answer(status=201, content={})
+    event = check_run_event(call.state, run, call.login)
+    return Answer(status=201, content={}, after=partial(deliver, call.state, event))
 
 
 def list_annotations(call: Call) -> Answer:
@@ -238,6 +250,7 @@ ROUTES = (
     Route("POST", _REPO + "/check-runs", create, "checks=write"),
     Route("GET", _REPO + "/check-runs/{id}", get, "checks=read"),
     Route("PATCH", _REPO + "/check-runs/{id}", update, "checks=write"),
+    Route("POST", _REPO + "/check-runs/{id}/rerequest", rerequest, "checks=write"),
     Route("GET", _REPO + "/check-runs/{id}/annotations", list_annotations, "checks=read"),
     Route("GET", _REPO + "/commits/{ref:path}/check-runs", list_for_ref, "checks=read"),
     Route("GET", _REPO + "/commits/{ref:path}/check-suites", list_suites, "checks=read"),

@@ -12,6 +12,7 @@ from app.demo.shapes import Json
 from app.demo.state import State
 
 CONTENTS_MAX_BYTES = 1_000_000  # above it the JSON form has no content
+TREE_ENTRIES_MAX = 100_000
 DIFF_FILES_MAX = 300
 DIFF_LINES_MAX = 20_000
 DIFF_BYTES_MAX = 1_000_000
@@ -81,6 +82,22 @@ def get_blob(call: Call) -> Answer:
         "size": len(data),
         "encoding": "base64",
         "content": base64.encodebytes(data).decode(),
+    }
+    return Answer(content=shape)
+
+
+def get_tree(call: Call) -> Answer:
+    repository, sha = call.repository, call.params["sha"]
+    commit = repository.git.resolve(sha)
+    if commit is None:
+        raise NotFound
+    git = repository.git
+    entries = git.everything(commit) if "recursive" in call.query else git.listing(commit, "")
+    shape: Json = {
+        "sha": sha,
+        "url": f"{shapes.repository_url(call.state, repository)}/git/trees/{sha}",
+        "tree": [_tree_entry(call.state, repository, it) for it in entries[:TREE_ENTRIES_MAX]],
+        "truncated": len(entries) > TREE_ENTRIES_MAX,
     }
     return Answer(content=shape)
 
@@ -165,6 +182,18 @@ def _entry(state: State, repository: Repository, ref: str, entry: TreeEntry) -> 
     }
 
 
+def _tree_entry(state: State, repository: Repository, entry: TreeEntry) -> Json:
+    part = "trees" if entry.kind == "tree" else "blobs"
+    return {
+        "path": entry.path,
+        "mode": entry.mode,
+        "type": entry.kind,
+        "sha": entry.sha,
+        **({"size": entry.size} if entry.kind == "blob" else {}),
+        "url": f"{shapes.repository_url(state, repository)}/git/{part}/{entry.sha}",
+    }
+
+
 def _encoded(repository: Repository, sha: str, most: int) -> Json:
     data = repository.git.blob(sha) or b""
     if len(data) > most:
@@ -193,5 +222,6 @@ ROUTES = (
     Route("GET", _REPO + "/collaborators/{login}/permission", get_permission, "metadata=read"),
     Route("GET", _REPO + "/contents/{path:path}", get_contents, "contents=read"),
     Route("GET", _REPO + "/git/blobs/{sha}", get_blob, "contents=read"),
+    Route("GET", _REPO + "/git/trees/{sha}", get_tree, "contents=read"),
     Route("GET", _REPO + "/compare/{basehead:path}", compare, "contents=read"),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.demo import pull_shapes, shapes
 from app.demo.records import (
     CheckRun,
+    CheckSuite,
     Installation,
     IssueComment,
     PullRequest,
@@ -71,6 +72,46 @@ def push_event(state: State, pull: PullRequest, before: str) -> Event:
 
 
 @locked
+def label_event(state: State, pull: PullRequest, name: str, sender: str) -> Event:
+    """pull_request.labeled: puts the label on."""
+    pull.labels.append(name)
+    pull.updated_at = state.now()
+    more: Json = {"label": pull_shapes.label(state, pull, name)}
+    return pull_event(state, pull, "labeled", sender=sender, more=more)
+
+
+@locked
+def base_event(state: State, pull: PullRequest, base: str) -> Event:
+    """pull_request.edited: another branch becomes the base."""
+    changes = {"base": {"ref": {"from": pull.base_ref}, "sha": {"from": pull.base_sha}}}
+    pull.base_ref, pull.base_sha = base, pull.repository.git.sha(f"refs/heads/{base}")
+    pull.updated_at = state.now()
+    return pull_event(state, pull, "edited", more={"changes": changes})
+
+
+@locked
+def merge_group_event(state: State, pull: PullRequest) -> Event:
+    """merge_group.checks_requested: makes the queue's branch, whose head is a commit of its own."""
+    repository, base = pull.repository, pull.repository.git.sha(f"refs/heads/{pull.base_ref}")
+    ref = f"refs/heads/gh-readonly-queue/{pull.base_ref}/pr-{pull.number}-{base}"
+    message = f"Merge pull request #{pull.number}"
+    head = repository.git.commit(ref, {}, parent=pull.head_sha, message=message)
+    suite = state.suite(repository, head)
+    suite.head_branch = ref.removeprefix("refs/heads/")
+    group: Json = {
+        "head_sha": head,
+        "head_ref": ref,
+        "base_sha": base,
+        "base_ref": f"refs/heads/{pull.base_ref}",
+        "head_commit": shapes.check_suite(state, suite)["head_commit"],
+    }
+    details: Json = {"merge_group": group}
+    return repository_event(
+        state, "merge_group", "checks_requested", repository, pull.author, details
+    )
+
+
+@locked
 def review_event(state: State, review: Review, action: str = "submitted") -> Event:
     """pull_request_review.submitted; the state is in lower case here, unlike in REST."""
     body = review.body or None
@@ -104,6 +145,13 @@ def check_run_event(
         details["requested_action"] = {"identifier": button}
     action = "requested_action" if button else "rerequested"
     return repository_event(state, "check_run", action, run.suite.repository, sender, details)
+
+
+@locked
+def check_suite_event(state: State, suite: CheckSuite, sender: str) -> Event:
+    """check_suite.rerequested ("Re-run all checks")."""
+    details: Json = {"check_suite": shapes.check_suite(state, suite)}
+    return repository_event(state, "check_suite", "rerequested", suite.repository, sender, details)
 
 
 @locked

@@ -68,7 +68,7 @@ def pull_simple(state: State, pull: PullRequest) -> Json:
         "assignees": [],
         "requested_reviewers": [],
         "requested_teams": [],
-        "labels": [_label(state, pull, name) for name in pull.labels],
+        "labels": [label(state, pull, name) for name in pull.labels],
         "milestone": None,
         "draft": pull.draft,
         "head": _end(state, pull.head_repository, pull.head_ref, pull.head_sha),
@@ -116,7 +116,7 @@ def issue(state: State, pull: PullRequest) -> Json:
         "number": pull.number,
         "title": pull.title,
         "user": user(state, pull.author),
-        "labels": [_label(state, pull, name) for name in pull.labels],
+        "labels": [label(state, pull, name) for name in pull.labels],
         "state": pull.state,
         "state_reason": None,
         "locked": pull.locked,
@@ -273,7 +273,7 @@ def _end(state: State, item: Repository, ref: str, sha: str) -> Json:
     }
 
 
-def _label(state: State, pull: PullRequest, name: str) -> Json:
+def label(state: State, pull: PullRequest, name: str) -> Json:
     return {
         "id": 1,
         "node_id": "LA_1",

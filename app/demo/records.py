@@ -173,6 +173,7 @@ class CheckSuite:
     repository: Repository
     head_sha: str
     created_at: float
+    head_branch: str | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

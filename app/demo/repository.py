@@ -136,11 +136,15 @@ class GitRepository:
     def listing(self, commit: str, path: str) -> list[TreeEntry]:
         return self._ls_tree(commit, path + "/") if path else self._ls_tree(commit)
 
+    def everything(self, commit: str) -> list[TreeEntry]:
+        """All files and folders beneath the root."""
+        return self._ls_tree(commit, options=("-r", "-t"))
+
     def blob(self, sha: str) -> bytes | None:
         return None if sha.startswith("-") else self._try("cat-file", "blob", sha)
 
-    def _ls_tree(self, commit: str, *paths: str) -> list[TreeEntry]:
-        out = self._look("ls-tree", "-z", "--long", commit, "--", *paths)
+    def _ls_tree(self, commit: str, *paths: str, options: tuple[str, ...] = ()) -> list[TreeEntry]:
+        out = self._look("ls-tree", "-z", "--long", *options, commit, "--", *paths)
         entries = []
         for record in out.decode("utf-8", "surrogateescape").split("\0")[:-1]:
             head, path = record.split("\t", 1)

@@ -334,7 +334,7 @@ def check_run(state: State, run: CheckRun) -> Json:
             "annotations_url": f"{url}/annotations",
         },
         "check_suite": {"id": run.suite.id},
-        "app": app(state),
+        "app": {**app(state), "id": run.app_id},
         "pull_requests": _pulls_of(state, run.suite),
     }
 
@@ -348,7 +348,7 @@ def check_suite(state: State, suite: CheckSuite) -> Json:
     return {
         "id": suite.id,
         "node_id": node_id("CS", suite.id),
-        "head_branch": None,
+        "head_branch": suite.head_branch,
         "head_sha": suite.head_sha,
         "status": "completed" if all(run.conclusion for run in runs) else "in_progress",
         "conclusion": None,

@@ -6,7 +6,7 @@ text that it makes.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import httpx
@@ -15,6 +15,7 @@ import msgspec
 
 from app.errors import Forbidden, Unavailable
 from app.github.transport import (
+    ORGANISATION,
     Connection,
     NotFound,
     Pace,
@@ -23,6 +24,7 @@ from app.github.transport import (
     answered_at,
     decode,
     parse_time,
+    segment,
 )
 from app.ports import Clock
 from app.review.pull import InstallationId, Target
@@ -37,6 +39,10 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """All that a review needs, and all that any of our tokens may do."""
+READING: Mapping[str, str] = MappingProxyType({"metadata": "read", "contents": "read"})
+"""What the organisation's configuration needs."""
+LOOKING: Mapping[str, str] = MappingProxyType({"metadata": "read"})
+"""What finding a repository's id needs."""
 
 # https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
 JWT_BACKDATED_S = 60
@@ -97,10 +103,10 @@ class AppAuth(httpx.Auth):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scope:
-    """What a token is for."""
+    """What a token is for: one repository, by its id, or by its name beneath the account."""
 
     installation_id: InstallationId
-    repository_id: int
+    repository: int | str
     permissions: tuple[tuple[str, str], ...]
 
 
@@ -122,7 +128,12 @@ class _TokenWire(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _InstallationWire(msgspec.Struct, frozen=True, kw_only=True):
+    id: InstallationId
     permissions: dict[str, str] = {}
+
+
+class _RepositoryWire(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
 
 
 class InstallationAuth(httpx.Auth):
@@ -149,8 +160,11 @@ class InstallationAuth(httpx.Auth):
 class AppCredentials:
     """The App's credentials, and the tokens that were made from them."""
 
+    is_app = True
+
     def __init__(self, connection: Connection, *, app_id: str, private_key: str) -> None:
         self._app = AppAuth(app_id=app_id, private_key=private_key, clock=connection.clock)
+        self._connection = connection
         self._session = Session(connection, self._app, Pace())
         self._tokens: dict[_Scope, _Token] = {}
         self._locks: dict[_Scope, asyncio.Lock] = {}
@@ -160,13 +174,39 @@ class AppCredentials:
         """Sign as the App itself."""
         return self._app
 
-    def installation(
-        self, target: Target, permissions: Mapping[str, str] = PERMISSIONS
-    ) -> httpx.Auth:
+    def installation(self, target: Target) -> httpx.Auth:
         """Sign as the App's installation, for the target's repository only."""
+        return self._auth(target, target.repository_id, PERMISSIONS)
+
+    def organisation(self, target: Target) -> httpx.Auth:
+        """Sign as the same installation, for reading the account's `.github` repository only."""
+        return self._auth(target, ORGANISATION, READING)
+
+    async def find(self, owner: str, repo: str, number: int) -> Target:
+        """Find the ids behind the name of a repository. Raises Forbidden."""
+        name = f"{segment(owner)}/{segment(repo)}"
+        try:
+            installed = await self._session.get_json(
+                f"/repos/{name}/installation", _InstallationWire
+            )
+        except NotFound as exc:
+            raise Forbidden(
+                f"The App is not installed on {owner}/{repo}",
+                remedy="Install it there, or check the address.",
+            ) from exc
+        target = Target(
+            installation_id=installed.id, repository_id=0, owner=owner, repo=repo, number=number
+        )
+        session = Session(self._connection, self._auth(target, repo, LOOKING), Pace())
+        found = await session.get_json(f"/repos/{name}", _RepositoryWire)
+        return replace(target, repository_id=found.id)
+
+    def _auth(
+        self, target: Target, repository: int | str, permissions: Mapping[str, str]
+    ) -> httpx.Auth:
         scope = _Scope(
             installation_id=target.installation_id,
-            repository_id=target.repository_id,
+            repository=repository,
             permissions=tuple(sorted(permissions.items())),
         )
         return InstallationAuth(self, scope)
@@ -196,8 +236,9 @@ class AppCredentials:
                 del self._locks[scope]
 
     async def _make(self, scope: _Scope) -> _Token:
+        is_id = isinstance(scope.repository, int)
         body = {
-            "repository_ids": [scope.repository_id],
+            "repository_ids" if is_id else "repositories": [scope.repository],
             "permissions": dict(scope.permissions),
         }
         path = f"/app/installations/{scope.installation_id}/access_tokens"
@@ -209,6 +250,8 @@ class AppCredentials:
                 remedy="Install the App on this repository's account.",
             ) from exc
         except Refused as exc:
+            if not is_id:  # most accounts have no such repository: nothing is wrong
+                raise Forbidden("The App is not installed on this repository") from exc
             raise await self._not_granted(scope, exc) from exc
         wire = decode(answer, _TokenWire)
         try:

@@ -1,4 +1,5 @@
-"""Opens pull requests: both ends pinned, the diff parsed; reads files at the head.
+"""Opens pull requests: both ends pinned, the diff parsed, with what governs their review; reads
+files at the head.
 
 Knows how GitHub tells a pull request and its diff; where it does not give that whole, `listed.py`
 takes over. Always asks the base repository: it is the only one that the App is sure to be
@@ -6,14 +7,18 @@ installed on.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 
 from app import log
 from app.errors import Overtaken, Permanent, PullRequestGone, Unavailable
+from app.github.base_files import list_base_files, read_agents, read_attributes
 from app.github.contents import Contents
-from app.github.listed import Source, fetch_attributes, fetch_listed_diff
+from app.github.listed import Source, fetch_listed_diff
 from app.github.local_diff import GitDiff
+from app.github.policies import ConfigFiles
 from app.github.transport import (
     DIFF,
     Account,
@@ -24,7 +29,7 @@ from app.github.transport import (
     TooBig,
     parse_time,
 )
-from app.review.config import Config
+from app.review.config import Configured
 from app.review.diff import Diff, parse_diff
 from app.review.pull import Change, PullRequest, Sha, Target
 
@@ -36,6 +41,9 @@ JUST_PUSHED_S = 60.0
 
 _GHOST = "ghost"
 """GitHub's own name for the author of what a deleted account left."""
+
+
+T = TypeVar("T")
 
 
 class _HeadRepositoryWire(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +69,10 @@ class _BaseWire(msgspec.Struct, frozen=True, kw_only=True):
     repo: _BaseRepositoryWire
 
 
+class _LabelWire(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+
+
 class PullWire(msgspec.Struct, frozen=True, kw_only=True):
     """A pull request as GitHub tells it."""
 
@@ -72,39 +84,54 @@ class PullWire(msgspec.Struct, frozen=True, kw_only=True):
     user: Account | None = None
     draft: bool = False
     locked: bool = False
+    labels: tuple[_LabelWire, ...] = ()
     changed_files: int = 0
 
 
 class GitHubChanges:
-    """Changes that are pull requests on GitHub."""
+    """Changes that are pull requests on GitHub, and what governs their review."""
 
     def __init__(
-        self, github: GitHub, *, config: Config | None = None, git: GitDiff | None = None
+        self, github: GitHub, *, files: ConfigFiles | None = None, git: GitDiff | None = None
     ) -> None:
         self._github = github
-        self._config = config or Config()
+        self._files = files or ConfigFiles(github)
         self._contents = Contents(github)
         self._git = git
 
     async def open(self, target: Target) -> Change:
         """Fetch a pull request, pin both ends and parse its diff. Closed ones are opened too."""
         repository = self._github.repository(target)
-        wire, diff = await _fetch_surely(repository, target)
+
+        async def fetch() -> tuple[PullWire, tuple[bytes | None, Configured]]:
+            wire, diff, configured = await asyncio.gather(
+                fetch_pull(repository, target.number),
+                _fetch_diff(repository, target.number),
+                self._files.fetch(target),
+            )
+            return wire, (diff, configured)
+
+        wire, (diff, configured) = await _fetch_surely(repository, target, fetch)
+        pull = _pull(wire, target)
+        base = await list_base_files(repository, pull.base_sha)
         if _was_just_pushed(wire, self._github.clock.now()):
             diff = await _fetch_diff(repository, target.number)
-        pull = _pull(wire, target)
-        source = Source(
-            repository=repository,
-            contents=self._contents,
-            git=self._git,
-            pull=pull,
-            n_changed=wire.changed_files,
-            ignore=self._config.ignore,
+        attributes, parsed = await asyncio.gather(
+            read_attributes(self._contents, pull, base), _parse(diff)
         )
-        if diff is None:
-            parsed, attributes = await fetch_listed_diff(source)
-        else:
-            parsed, attributes = await asyncio.gather(_parse(diff), fetch_attributes(source))
+        if parsed is None:
+            source = Source(
+                repository=repository,
+                contents=self._contents,
+                git=self._git,
+                pull=pull,
+                n_changed=wire.changed_files,
+                attributes=attributes,
+                ignore=configured.config.ignore,
+            )
+            parsed = await fetch_listed_diff(source)
+        changed = [file.path for file in parsed.files]
+        agents = await read_agents(self._contents, pull, base, changed)
         log.event("change.opened", files=len(parsed.files), head=pull.head_sha)
         return Change(
             pull=pull,
@@ -113,9 +140,23 @@ class GitHubChanges:
             head_sha=pull.head_sha,
             base_sha=pull.base_sha,
             diff=parsed,
-            config=self._config,
+            config=configured.config,
             attributes=attributes,
+            mistakes=(*map(str, configured.mistakes), *agents.unread),
+            agents=agents.texts,
         )
+
+    async def look(self, target: Target) -> tuple[PullRequest, Configured]:
+        """Fetch a pull request and its configuration, nothing of its diff."""
+        repository = self._github.repository(target)
+
+        async def fetch() -> tuple[PullWire, Configured]:
+            return await asyncio.gather(
+                fetch_pull(repository, target.number), self._files.fetch(target)
+            )
+
+        wire, configured = await _fetch_surely(repository, target, fetch)
+        return _pull(wire, target), configured
 
     async def confirm(self, change: Change) -> None:
         """Look again whether the head is still the one that was opened; else raise Overtaken."""
@@ -148,23 +189,20 @@ async def fetch_pull(repository: Repository, number: int) -> PullWire:
         ) from exc
 
 
-async def _fetch_surely(repository: Repository, target: Target) -> tuple[PullWire, bytes | None]:
-    """Fetch pull request and diff, though another repository may bear the name by now."""
+async def _fetch_surely(
+    repository: Repository, target: Target, fetch: Callable[[], Awaitable[tuple[PullWire, T]]]
+) -> tuple[PullWire, T]:
+    """Fetch a pull request and more, though another repository may bear the name by now."""
     try:
-        wire, diff = await _fetch_together(repository, target.number)
+        wire, more = await fetch()
     except PullRequestGone:
         if not await repository.find_by_id():
             raise
     else:
         if wire.base.repo.id == target.repository_id:
-            return wire, diff
+            return wire, more
         await repository.find_by_id()
-    return await _fetch_together(repository, target.number)
-
-
-async def _fetch_together(repository: Repository, number: int) -> tuple[PullWire, bytes | None]:
-    """Fetch pull request and diff side by side; the diff is None where it is too large."""
-    return await asyncio.gather(fetch_pull(repository, number), _fetch_diff(repository, number))
+    return await fetch()
 
 
 async def _fetch_diff(repository: Repository, number: int) -> bytes | None:
@@ -181,7 +219,9 @@ async def _fetch_diff(repository: Repository, number: int) -> bytes | None:
         return None
 
 
-async def _parse(diff: bytes) -> Diff:
+async def _parse(diff: bytes | None) -> Diff | None:
+    if diff is None:
+        return None
     if len(diff) > PARSED_IN_THREAD_BYTES:
         return await asyncio.to_thread(parse_diff, diff)
     return parse_diff(diff)
@@ -216,4 +256,5 @@ def _pull(wire: PullWire, target: Target) -> PullRequest:
         base_sha=Sha(wire.base.sha),
         base_ref=wire.base.ref,
         default_branch=wire.base.repo.default_branch,
+        labels=tuple(label.name for label in wire.labels),
     )

@@ -17,8 +17,9 @@ from app.errors import Overtaken, PullRequestGone
 from app.github.changes import fetch_pull
 from app.github.transport import GitHub, NotFound, Repository, decode
 from app.ports import CheckRuns, KnownCheck, Run
-from app.review.config import Config
+from app.review.config import DEFAULTS
 from app.review.diff import Side
+from app.review.event import FULL_REVIEW
 from app.review.priority import Priority
 from app.review.pull import Change, RunId, Target
 from app.review.receipt import Conclusion, Receipt, ReceiptFinding, State, broken_off
@@ -75,11 +76,27 @@ class _AppendWire(msgspec.Struct, frozen=True, kw_only=True):
     output: _OutputWire
 
 
+class _ActionWire(msgspec.Struct, frozen=True, kw_only=True):
+    """A button; GitHub takes 20, 40 and 20 characters."""
+
+    label: str
+    description: str
+    identifier: str
+
+
+_REVIEW_ANEW = _ActionWire(
+    label="Review everything",
+    description="Again, and the model is asked anew",
+    identifier=FULL_REVIEW,
+)
+
+
 class _CompleteWire(msgspec.Struct, frozen=True, kw_only=True):
     conclusion: str
     completed_at: str
     output: _OutputWire
     status: str = COMPLETED
+    actions: tuple[_ActionWire, ...] = (_REVIEW_ANEW,)
 
 
 class _CheckOutputWire(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,14 +130,11 @@ class OpenCheck:
 
 
 class GitHubVerdicts:
-    """Verdicts as check runs. `config` names the check of runs that failed before they had one."""
+    """Verdicts as check runs: the ports Verdicts and Statements."""
 
-    def __init__(
-        self, github: GitHub, check_runs: CheckRuns, *, config: Config | None = None
-    ) -> None:
+    def __init__(self, github: GitHub, check_runs: CheckRuns) -> None:
         self._github = github
         self._check_runs = check_runs
-        self._config = config or Config()
 
     @asynccontextmanager
     async def open(self, change: Change, run: Run) -> AsyncIterator[OpenCheck]:
@@ -151,11 +165,26 @@ class GitHubVerdicts:
             await run.renew()
             await self._complete(repository, opened, check.receipt, is_new=is_new)
 
-    async def fail(self, target: Target, run_id: RunId, receipt: Receipt) -> None:
+    async def post(self, check: KnownCheck, receipt: Receipt) -> None:
+        """Post a verdict for which nothing had to be reviewed; twice is once."""
+        repository = self._github.repository(check.target)
+        is_new, opened = await self._take_up(repository, check)
+        if opened.conclusion is None:
+            await self._complete(repository, opened, receipt, is_new=is_new)
+
+    async def fail(
+        self,
+        target: Target,
+        run_id: RunId,
+        receipt: Receipt,
+        *,
+        check_name: str = DEFAULTS.check_name,
+    ) -> None:
         """Complete the checks of a run that ended without a verdict of its own.
 
         A verdict that is there already stands. A run that never came to open a check gets one on
-        the head, so that its failure shows.
+        the head, so that its failure shows; unless a newer run, which will open its own, took its
+        place.
         """
         repository = self._github.repository(target)
         known = await self._check_runs.check_runs(run_id)
@@ -174,11 +203,13 @@ class GitHubVerdicts:
             return
         if any(conclusion not in (None, Conclusion.CANCELLED) for conclusion in shown):
             return
+        if receipt.state is State.SUPERSEDED:
+            return
         wanted = KnownCheck(
             run_id=run_id,
             target=target,
             head_sha=receipt.head_sha or pull.head.sha,
-            name=known[-1].name if known else self._config.check_name,
+            name=known[-1].name if known else check_name,
         )
         _, opened = await self._take_up(repository, wanted)
         await self._complete(repository, opened, receipt)

@@ -61,13 +61,13 @@ class GitHubConversation:
             log.event("comment.edited", comment=said.id)
 
     async def _find(self, repository: Repository, number: int, key: str) -> _CommentWire | None:
-        us = await self._github.identity()
+        us = await self._github.author()
         pages = repository.pages(
             f"issues/{number}/comments", tuple[_CommentWire, ...], per_page=100
         )
         async for page in pages:
             for comment in page:
-                is_ours = comment.user == Account(login=us.login, type="Bot")
+                is_ours = us is not None and comment.user == us
                 if is_ours and CommentMarker(key=key) in parse_markers(comment.body or ""):
                     return comment
         return None

@@ -22,8 +22,10 @@ class Contents:
         self._kept: OrderedDict[tuple[int, str, str], bytes] = OrderedDict()
         self._kept_bytes = 0
 
-    async def read(self, target: Target, path: str, sha: Sha) -> bytes:
-        """Return a file. Raises Permanent where it cannot be had: none there, over 1 MB, …"""
+    async def read(
+        self, target: Target, path: str, sha: Sha, *, max_bytes: int = MAX_FILE_BYTES
+    ) -> bytes:
+        """Return a file. Raises Permanent where it cannot be had: none there, too large, …"""
         if not _is_plain(path):
             raise NotFound("this is no path of a file")
         key = (target.repository_id, sha, path)
@@ -32,7 +34,7 @@ class Contents:
             return self._kept[key]
         encoded = quote(path, safe="/", errors="surrogateescape")
         content = await self._github.repository(target).get(
-            f"contents/{encoded}?ref={sha}", accept=RAW, max_bytes=MAX_FILE_BYTES
+            f"contents/{encoded}?ref={sha}", accept=RAW, max_bytes=max_bytes
         )
         if key not in self._kept:
             self._keep(key, content)

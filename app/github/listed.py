@@ -35,8 +35,6 @@ MAX_COMPARED_FILES = 40
 MAX_COMPARED_LINES = 100_000
 COMPARED_AT_ONCE = 4
 
-ATTRIBUTES = ".gitattributes"
-
 _ADDED, _REMOVED = "added", "removed"
 """Two of GitHub's statuses."""
 
@@ -62,24 +60,26 @@ class FileWire(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the list and the contents come from. Without git nothing is compared."""
+    """Where the list and the contents come from. Without git nothing is compared.
+
+    `attributes` is the base's root `.gitattributes`.
+    """
 
     repository: Repository
     contents: Contents
     git: GitDiff | None
     pull: PullRequest
     n_changed: int
+    attributes: str = ""
     ignore: tuple[str, ...] = ()
 
 
-async def fetch_listed_diff(source: Source) -> tuple[Diff, str]:
-    """Build the diff; the second value is the root `.gitattributes` of the base.
+async def fetch_listed_diff(source: Source) -> Diff:
+    """Build the diff. A file whose lines could not be had has no hunks, and `unread` says why.
 
-    A file whose lines could not be had is there without hunks, and `unread` says why. Raises
-    PullRequestGone, and Permanent where GitHub cannot make the list.
+    Raises PullRequestGone, and Permanent where GitHub cannot make the list.
     """
-    attributes = await fetch_attributes(source)
-    worth = _Worth(parse_attributes(attributes), compile_globs(source.ignore))
+    worth = _Worth(parse_attributes(source.attributes), compile_globs(source.ignore))
     listed = await _fetch_list(source, worth)
     parsed = await asyncio.to_thread(lambda: [_parse(file) for file in listed])
     to_compare = [file.wire for file, found in zip(listed, parsed, strict=True) if found is None]
@@ -88,7 +88,7 @@ async def fetch_listed_diff(source: Source) -> tuple[Diff, str]:
     n_missing = source.n_changed - len(listed)
     damaged = [Damaged(path=_more(n_missing), reason=LIST_ENDS)] if n_missing > 0 else []
     log.event("change.listed", files=len(files), compared=len(to_compare), missing=n_missing)
-    return Diff(files=tuple(files), damaged=tuple(damaged)), attributes
+    return Diff(files=tuple(files), damaged=tuple(damaged))
 
 
 def _more(n_files: int) -> str:
@@ -136,15 +136,6 @@ class _Room:
         self.lines -= wire.changes
         self.characters -= len(wire.patch)
         return True
-
-
-async def fetch_attributes(source: Source) -> str:
-    target, base = source.pull.target, source.pull.base_sha
-    try:
-        content = await source.contents.read(target, ATTRIBUTES, base)
-    except Permanent:
-        return ""
-    return content.decode("utf-8", "surrogateescape")
 
 
 async def _fetch_list(source: Source, worth: _Worth) -> list[_Listed]:

@@ -1,6 +1,8 @@
 """What GitHub's webhook payloads look like on the wire, as far as we read them, and how they
 become events. Does not know what an event leads to."""
 
+import re
+from dataclasses import replace
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qs
 
@@ -8,12 +10,15 @@ import msgspec
 
 from app.errors import BadPayload
 from app.review.event import (
-    CheckEvent,
+    CheckAsked,
     CommentCreated,
     CommentKind,
     CommentRef,
     Event,
+    MergeGroupAsked,
     OtherEvent,
+    PullAction,
+    PullRequestChanged,
     WithoutInstallation,
 )
 from app.review.pull import InstallationId, Target
@@ -21,6 +26,9 @@ from app.review.pull import InstallationId, Target
 # Ids go into 64 bit columns, owner and name into request paths.
 _Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$")]
+
+# Commits go into request paths too.
+_Sha = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40,64}$")]
 
 _FORM = "application/x-www-form-urlencoded"
 _BOT = "Bot"
@@ -79,13 +87,100 @@ class _IssueComment(msgspec.Struct, frozen=True, kw_only=True):
     sender: _User | None = None
 
 
-class _Check(msgspec.Struct, frozen=True, kw_only=True):
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
+    """`repo`, which we do not read, is null when the fork was deleted."""
+
+    sha: _Sha
+
+
+class _Pull(msgspec.Struct, frozen=True, kw_only=True):
+    head: _Head
+    updated_at: str = ""
+
+
+class _Label(msgspec.Struct, frozen=True, kw_only=True):
+    name: str = ""
+
+
+class _Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What an edit changed; `base` is there when the base branch is another one now."""
+
+    base: object = None
+
+
+class _PullRequestEvent(msgspec.Struct, frozen=True, kw_only=True):
+    installation: _Numbered
+    repository: _Repository
+    number: _Id
+    pull_request: _Pull
+    sender: _User | None = None
+    label: _Label | None = None
+    changes: _Changes | None = None
+
+
+class _BaseRepository(msgspec.Struct, frozen=True, kw_only=True):
+    repo: _Numbered
+
+
+class _PullOfCheck(msgspec.Struct, frozen=True, kw_only=True):
+    number: _Id
+    base: _BaseRepository
+
+
+class _SuiteOfRun(msgspec.Struct, frozen=True, kw_only=True):
+    """`head_branch` is null for heads in forks."""
+
+    head_branch: str | None = None
+
+
+class _Run(msgspec.Struct, frozen=True, kw_only=True):
+    head_sha: _Sha
+    external_id: str | None = None
     app: _Numbered | None = None
+    check_suite: _SuiteOfRun = _SuiteOfRun()
+    pull_requests: tuple[_PullOfCheck, ...] = ()
 
 
-class _CheckEvent(msgspec.Struct, frozen=True, kw_only=True):
-    check_run: _Check | None = None
-    check_suite: _Check | None = None
+class _Button(msgspec.Struct, frozen=True, kw_only=True):
+    identifier: str = ""
+
+
+class _RunEvent(msgspec.Struct, frozen=True, kw_only=True):
+    installation: _Numbered
+    repository: _Repository
+    check_run: _Run
+    sender: _User | None = None
+    requested_action: _Button | None = None
+
+
+class _Suite(msgspec.Struct, frozen=True, kw_only=True):
+    head_sha: _Sha
+    head_branch: str | None = None
+    app: _Numbered | None = None
+    pull_requests: tuple[_PullOfCheck, ...] = ()
+
+
+class _SuiteEvent(msgspec.Struct, frozen=True, kw_only=True):
+    installation: _Numbered
+    repository: _Repository
+    check_suite: _Suite
+    sender: _User | None = None
+
+
+class _MergeGroup(msgspec.Struct, frozen=True, kw_only=True):
+    head_sha: _Sha
+    head_ref: str = ""
+
+
+class _MergeGroupEvent(msgspec.Struct, frozen=True, kw_only=True):
+    installation: _Numbered
+    repository: _Repository
+    merge_group: _MergeGroup
+    sender: _User | None = None
+
+
+_PULL_ACTIONS = frozenset(action.value for action in PullAction)
+_RUN_ACTIONS = ("rerequested", "requested_action")
 
 
 def parse_event(name: str, body: bytes, content_type: str | None = None) -> Event:
@@ -97,15 +192,35 @@ def parse_event(name: str, body: bytes, content_type: str | None = None) -> Even
     payload = _unwrap(body, content_type)
     envelope = _decode(name, payload, _Envelope)
     action = envelope.action if isinstance(envelope.action, str) else ""
+    if not _is_taken(name, action):
+        return OtherEvent(name=name, action=action)
+    if envelope.installation is None:
+        return WithoutInstallation(name=name, action=action)
     match name:
-        case "issue_comment" if action == "created":
-            if envelope.installation is None:
-                return WithoutInstallation(name=name, action=action)
+        case "issue_comment":
             return _comment_created(_decode(name, payload, _IssueComment))
-        case "check_run" | "check_suite":
-            return CheckEvent(name=name, action=action, app_id=_app_of_check(payload))
+        case "pull_request":
+            return _changed(action, _decode(name, payload, _PullRequestEvent))
+        case "check_run":
+            return _run_asked(action, _decode(name, payload, _RunEvent))
+        case "check_suite":
+            return _suite_asked(action, _decode(name, payload, _SuiteEvent))
         case _:
-            return OtherEvent(name=name, action=action)
+            return _merge_group(_decode(name, payload, _MergeGroupEvent))
+
+
+def _is_taken(name: str, action: str) -> bool:
+    match name:
+        case "issue_comment":
+            return action == "created"
+        case "pull_request":
+            return action in _PULL_ACTIONS
+        case "check_run":
+            return action in _RUN_ACTIONS
+        case "check_suite":
+            return action == "rerequested"
+        case _:
+            return (name, action) == ("merge_group", "checks_requested")
 
 
 def _unwrap(body: bytes, content_type: str | None) -> bytes:
@@ -136,17 +251,9 @@ def _comment_created(payload: _IssueComment) -> CommentCreated:
     comment, sender = payload.comment, payload.sender
     app = comment.performed_via_github_app
     return CommentCreated(
-        target=Target(
-            installation_id=InstallationId(payload.installation.id),
-            repository_id=payload.repository.id,
-            owner=payload.repository.owner.login,
-            repo=payload.repository.name,
-            number=payload.issue.number,
-        ),
+        target=_target(payload.installation, payload.repository, payload.issue.number),
         comment=CommentRef(
-            kind=CommentKind.ISSUE_COMMENT,
-            id=comment.id,
-            author=comment.user.login if comment.user else "",
+            kind=CommentKind.ISSUE_COMMENT, id=comment.id, author=_login(comment.user)
         ),
         body=comment.body or "",
         author_is_bot=any(user.type == _BOT for user in (comment.user, sender) if user),
@@ -156,10 +263,96 @@ def _comment_created(payload: _IssueComment) -> CommentCreated:
     )
 
 
-def _app_of_check(payload: bytes) -> int | None:
-    try:
-        event = msgspec.json.decode(payload, type=_CheckEvent)
-    except ValueError:  # nobody takes these events: a strange one is no reason to refuse it
-        return None
-    check = event.check_run or event.check_suite
-    return check.app.id if check and check.app else None
+def _changed(action: str, payload: _PullRequestEvent) -> PullRequestChanged | OtherEvent:
+    if action == PullAction.EDITED and (payload.changes is None or payload.changes.base is None):
+        return OtherEvent(name="pull_request", action=action)
+    return PullRequestChanged(
+        target=_target(payload.installation, payload.repository, payload.number),
+        action=PullAction(action),
+        sender=_login(payload.sender),
+        head_sha=payload.pull_request.head.sha,
+        updated_at=payload.pull_request.updated_at,
+        label=payload.label.name if payload.label else "",
+    )
+
+
+def _run_asked(action: str, payload: _RunEvent) -> CheckAsked | MergeGroupAsked:
+    run, button = payload.check_run, payload.requested_action
+    asked = CheckAsked(
+        name="check_run",
+        action=action,
+        app_id=run.app.id if run.app else None,
+        target=_target(payload.installation, payload.repository),
+        sender=_login(payload.sender),
+        head_sha=run.head_sha,
+        run_id=run.external_id or "",
+        button=button.identifier if button else "",
+        numbers=_numbers(run.pull_requests, payload.repository),
+    )
+    return _of_queue(asked, run.check_suite.head_branch)
+
+
+def _suite_asked(action: str, payload: _SuiteEvent) -> CheckAsked | MergeGroupAsked:
+    suite = payload.check_suite
+    asked = CheckAsked(
+        name="check_suite",
+        action=action,
+        app_id=suite.app.id if suite.app else None,
+        target=_target(payload.installation, payload.repository),
+        sender=_login(payload.sender),
+        head_sha=suite.head_sha,
+        numbers=_numbers(suite.pull_requests, payload.repository),
+    )
+    return _of_queue(asked, suite.head_branch)
+
+
+def _of_queue(asked: CheckAsked, branch: str | None) -> CheckAsked | MergeGroupAsked:
+    """Where the check is a merge queue's, it is the queue that asks again."""
+    if not _QUEUE.match(branch or ""):
+        return asked
+    return MergeGroupAsked(
+        target=replace(asked.target, number=_queued_number(branch or "")),
+        sender=asked.sender,
+        head_sha=asked.head_sha,
+        app_id=asked.app_id,
+    )
+
+
+def _merge_group(payload: _MergeGroupEvent) -> MergeGroupAsked:
+    group = payload.merge_group
+    number = _queued_number(group.head_ref)
+    return MergeGroupAsked(
+        target=_target(payload.installation, payload.repository, number),
+        sender=_login(payload.sender),
+        head_sha=group.head_sha,
+    )
+
+
+# The base branch may hold slashes, and may itself look like the rest.
+_QUEUE = re.compile(r"(?:refs/heads/)?gh-readonly-queue/")
+_QUEUED = re.compile(r"(?:refs/heads/)?gh-readonly-queue/.+/pr-([1-9]\d{0,17})-[0-9a-f]+")
+
+
+def _queued_number(ref: str) -> int:
+    """Return the number of the pull request that a queue's branch is about, or 0."""
+    found = _QUEUED.fullmatch(ref)
+    return int(found[1]) if found else 0
+
+
+def _target(installation: _Numbered, repository: _Repository, number: int = 0) -> Target:
+    return Target(
+        installation_id=InstallationId(installation.id),
+        repository_id=repository.id,
+        owner=repository.owner.login,
+        repo=repository.name,
+        number=number,
+    )
+
+
+def _numbers(pulls: tuple[_PullOfCheck, ...], repository: _Repository) -> tuple[int, ...]:
+    """Of a head that several repositories share, GitHub names the pull requests of all."""
+    return tuple(pull.number for pull in pulls if pull.base.repo.id == repository.id)
+
+
+def _login(user: _User | None) -> str:
+    return user.login if user else ""

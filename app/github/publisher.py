@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 
 from app import log
-from app.errors import Overtaken
+from app.errors import Forbidden, Overtaken
 from app.github.comments import GitHubConversation
 from app.github.transport import (
     Account,
@@ -82,6 +82,7 @@ class GitHubPublisher:
     def __init__(self, github: GitHub) -> None:
         self._github = github
         self._conversation = GitHubConversation(github)
+        self._us: Account | None = None
 
     async def publish(self, change: Change, run: Run, review: Review) -> None:
         """Post the review exactly once, however often it is called for this run.
@@ -124,19 +125,31 @@ class GitHubPublisher:
         if pending and ReviewMarker(run_id=run.id, head_sha=pull.head_sha) in pending.markers:
             await run.renew()
             return await _submit(repository, number, pending.id, pending.body or review.body)
+        if pending and not self._github.is_app and not pending.markers:
+            raise Forbidden(
+                "A pending review of your own is in the way",
+                remedy="Submit or discard it: GitHub allows one for each person.",
+            )
         if pending:
             await run.renew()
             await _delete(repository, number, pending.id)
         await run.renew()
         created = await _create(repository, pull, review)
+        self._us = created.user
         await run.renew()
         await _submit(repository, number, created.id, review.body)
 
     async def _our_reviews(self, repository: Repository, number: int) -> list[ReviewWire]:
-        """List what our own App wrote; a marker in anybody else's review means nothing."""
-        us = Account(login=(await self._github.identity()).login, type="Bot")
+        """List what we wrote ourselves; a marker in anybody else's review means nothing.
+
+        A person's token learns whose it is from a pending review: GitHub shows those to their
+        author only.
+        """
         pages = repository.pages(f"pulls/{number}/reviews", tuple[ReviewWire, ...], per_page=100)
-        return [review async for page in pages for review in page if review.user == us]
+        reviews = [review async for page in pages for review in page]
+        pending = (review.user for review in reviews if review.state == PENDING)
+        self._us = self._us or await self._github.author() or next(pending, None)
+        return [review for review in reviews if self._us and review.user == self._us]
 
 
 async def _create(repository: Repository, pull: PullRequest, review: Review) -> ReviewWire:

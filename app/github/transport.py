@@ -9,7 +9,7 @@ import random
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, TypeVar
@@ -31,6 +31,8 @@ USER_AGENT = "codex-review"
 JSON = "application/vnd.github+json"
 DIFF = "application/vnd.github.diff"
 RAW = "application/vnd.github.raw+json"
+ORGANISATION = ".github"
+"""The repository in which an account keeps what holds for all its repositories."""
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
@@ -87,7 +89,9 @@ class MayHaveHappened(Unavailable):
 
 
 class Credentials(Protocol):
-    """How requests are signed."""
+    """How requests are signed. `is_app` is False where a person's token signs all of them."""
+
+    is_app: bool
 
     @property
     def app(self) -> httpx.Auth:
@@ -95,6 +99,9 @@ class Credentials(Protocol):
 
     def installation(self, target: Target) -> httpx.Auth:
         """Sign as the App's installation, for one repository."""
+
+    def organisation(self, target: Target) -> httpx.Auth:
+        """Sign for reading the `.github` repository of the same account."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -436,6 +443,7 @@ class GitHub:
         self, connection: Connection, credentials: Credentials, *, identity: Identity | None = None
     ) -> None:
         self.clock = connection.clock
+        self.is_app = credentials.is_app
         self.app = Session(connection, credentials.app, Pace())
         self._connection = connection
         self._credentials = credentials
@@ -445,9 +453,16 @@ class GitHub:
 
     def repository(self, target: Target) -> Repository:
         """Return a handle on the target's repository; nothing is asked yet."""
+        return self._handle(target, self._credentials.installation(target))
+
+    def organisation(self, target: Target) -> Repository:
+        """Return a handle on the account's `.github` repository, for reading."""
+        there = replace(target, repository_id=0, repo=ORGANISATION)  # its id is not known
+        return self._handle(there, self._credentials.organisation(target))
+
+    def _handle(self, target: Target, auth: httpx.Auth) -> Repository:
         pace = self._paces.setdefault(target.installation_id, Pace())
-        session = Session(self._connection, self._credentials.installation(target), pace)
-        return Repository(session, target, self._names)
+        return Repository(Session(self._connection, auth, pace), target, self._names)
 
     @property
     def slug(self) -> str | None:
@@ -459,6 +474,12 @@ class GitHub:
         if self._identity is None:
             self._identity = await self.app.get_json("/app", Identity)
         return self._identity
+
+    async def author(self) -> Account | None:
+        """Return whose name stands by what we write; None for a person, who is not asked."""
+        if not self.is_app:
+            return None
+        return Account(login=(await self.identity()).login, type="Bot")
 
     async def until_known(self, step: Callable[[], Awaitable[T]]) -> T:
         """Take a step that looks before it writes; take it again when its answer was lost."""
@@ -548,7 +569,7 @@ def _meaning(reply: Reply, text: str, reasons: tuple[str, ...]) -> AppError:
         case 401:
             return Forbidden(
                 f"GitHub does not accept our credentials: {text}",
-                remedy="Check APP_ID and PRIVATE_KEY, and that this machine's clock is right.",
+                remedy="Check APP_ID and PRIVATE_KEY (or GITHUB_TOKEN), and this machine's clock.",
             )
         case 403 | 422 if is_locked:
             return Locked(

@@ -24,9 +24,10 @@ CRASHES_UNTIL_POISON = 3
 
 
 class Lane(StrEnum):
-    """Quick answers never wait for reviews."""
+    """Quick answers never wait for reviews, nor for looks at what happened by itself."""
 
     RESPOND = "respond"
+    LOOK = "look"
     REVIEW = "review"
 
 
@@ -55,13 +56,15 @@ ENDED = frozenset(state for state, following in NEXT.items() if not following)
 class Respond(msgspec.Struct, frozen=True, kw_only=True, tag="respond"):
     """Answer one command. `line` is the command as it was written; the handler parses it.
 
-    `is_archived`: the repository takes no writes, so there is nothing to answer with.
+    `is_archived`: the repository takes no writes, so there is nothing to answer with. `is_bot`:
+    a bot wrote it, or an App on behalf of somebody.
     """
 
     target: Target
     comment: CommentRef
     line: str
     is_archived: bool = False
+    is_bot: bool = False
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
@@ -75,22 +78,65 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
     is_automatic: bool = False
 
 
-Work = Respond | Review
+class Look(msgspec.Struct, frozen=True, kw_only=True, tag="look"):
+    """Look at a pull request to which something happened: a trigger as `automatic` names it."""
 
-LANE_OF: Mapping[type, Lane] = {Respond: Lane.RESPOND, Review: Lane.REVIEW}
+    target: Target
+    trigger: str
+
+
+class Close(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
+    """Stop what runs on a closed pull request although nobody asked for it."""
+
+    target: Target
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
+    """Review again what a check run or suite is about; find out which pull requests those are.
+
+    `asked_run` is the run of the check run, empty for a suite; `numbers` are those that GitHub
+    named. The target's own number is 0.
+    """
+
+    target: Target
+    head_sha: str
+    asked_run: str = ""
+    numbers: tuple[int, ...] = ()
+    full: bool = False
+
+
+class MergeGroup(msgspec.Struct, frozen=True, kw_only=True, tag="merge_group"):
+    """Tell a merge queue the verdict about a pull request, on the commit that it would merge."""
+
+    target: Target
+    head_sha: str
+
+
+Work = Respond | Review | Look | Close | Again | MergeGroup
+
+LANE_OF: Mapping[type, Lane] = {
+    Respond: Lane.RESPOND,
+    Review: Lane.REVIEW,
+    Look: Lane.LOOK,
+    Close: Lane.LOOK,
+    Again: Lane.RESPOND,
+    MergeGroup: Lane.RESPOND,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """Work to be stored. Of several with one `dedupe_key` the first is stored, for good.
 
-    `supersedes`: the same transaction stops older reviews of the same pull request.
+    `supersedes`: the same transaction stops older reviews of the same pull request. `delay_s`:
+    it is not begun earlier than so many seconds from now.
     """
 
     work: Work
     run_id: RunId
     dedupe_key: str
     supersedes: bool = False
+    delay_s: float = 0.0
 
     @property
     def lane(self) -> Lane:
@@ -134,8 +180,14 @@ class Stopped(AppError):
     """What the failure handler is told when somebody stopped the job: `state` says how."""
 
     def __init__(self, state: JobState) -> None:
-        super().__init__(f"the review was {state.value}")
+        super().__init__(_STOPPED_BY.get(state, f"the review was {state.value}"))
         self.state = state
+
+
+_STOPPED_BY: Mapping[JobState, str] = {
+    JobState.CANCELLED: "a person stopped it",
+    JobState.SUPERSEDED: "a newer review takes its place",
+}
 
 
 def command_key(target: Target, comment: CommentRef, index: int, line: str) -> str:
@@ -144,13 +196,19 @@ def command_key(target: Target, comment: CommentRef, index: int, line: str) -> s
     return f"{target.repository_id}/{comment.kind.value}/{comment.id}/{index}/{text}"
 
 
+def name_run(*parts: str) -> RunId:
+    """Name the run that these lead to; the same parts always lead to the same run."""
+    named = "/".join(parts).encode("utf-8", "surrogateescape")
+    return RunId(hashlib.sha256(named).hexdigest()[:16])
+
+
 def encode_work(work: Work) -> str:
     return msgspec.json.encode(work).decode()
 
 
 def decode_work(text: str) -> Work:
     """Read work of any release. Raises msgspec.DecodeError when this one cannot."""
-    return msgspec.json.decode(text, type=Respond | Review)
+    return msgspec.json.decode(text, type=Respond | Review | Look | Close | Again | MergeGroup)
 
 
 def ending_after_crash(crashes: int, ending: JobState | None) -> JobState | None:

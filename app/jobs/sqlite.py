@@ -23,6 +23,7 @@ from app.jobs.job import (
     Lane,
     LeaseLost,
     NewJob,
+    Review,
     decode_work,
     encode_work,
     ending_after_crash,
@@ -125,6 +126,19 @@ class SqliteJobs:
             ).fetchone()
         )
         return row and _job(row)
+
+    async def reviews(self, target: Target) -> Sequence[Job]:
+        rows = await self._database.transact(
+            lambda c: c.execute(
+                """
+                SELECT * FROM jobs
+                WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
+                    AND repository_id = ? AND number = ?
+                ORDER BY id""",
+                (target.repository_id, target.number),
+            ).fetchall()
+        )
+        return tuple(_job(row) for row in rows)
 
     async def counts(self) -> Mapping[tuple[Lane, JobState], int]:
         rows = await self._database.transact(
@@ -279,34 +293,48 @@ def _store_one(connection: sqlite3.Connection, new: NewJob, now: float) -> JobId
             target.installation_id,
             target.repository_id,
             target.number,
-            now,
+            now + new.delay_s,
             now,
         ),
     ).fetchone()
     if row is None:
         return None
     if new.supersedes:
-        _stop_reviews(connection, target, JobState.SUPERSEDED, now, but=row["id"])
+        is_automatic = isinstance(new.work, Review) and new.work.is_automatic
+        _stop_reviews(
+            connection, target, JobState.SUPERSEDED, now, but=row["id"], automatic=is_automatic
+        )
     return JobId(row["id"])
 
 
 def _stop_reviews(
-    connection: sqlite3.Connection, target: Target, state: JobState, now: float, but: int = 0
+    connection: sqlite3.Connection,
+    target: Target,
+    state: JobState,
+    now: float,
+    *,
+    but: int = 0,
+    automatic: bool = False,
 ) -> int:
-    """End the reviews that nobody has seen yet; the others are told, so that they clear up."""
-    pull = (target.repository_id, target.number, but)
+    """End the reviews that nobody has seen yet; the others are told, so that they clear up.
+
+    `automatic`: only those that nobody asked for.
+    """
+    pull = (target.repository_id, target.number, but, automatic)
     unseen = connection.execute(
         """
         UPDATE jobs SET state = ?, ended_at = ?
         WHERE state = 'queued' AND lane = 'review' AND attempt = 0 AND ending IS NULL
-            AND repository_id = ? AND number = ? AND id <> ?""",
+            AND repository_id = ? AND number = ? AND id <> ?
+            AND json_extract(work, '$.is_automatic') >= ?""",
         (state.value, now, *pull),
     )
     told = connection.execute(
         """
         UPDATE jobs SET ending = ?, not_before = ?
         WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
-            AND repository_id = ? AND number = ? AND id <> ?""",
+            AND repository_id = ? AND number = ? AND id <> ?
+            AND json_extract(work, '$.is_automatic') >= ?""",
         (state.value, now, *pull),
     )
     return unseen.rowcount + told.rowcount

@@ -43,6 +43,21 @@ class HelpCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseCommand:
+    """No automatic reviews on this pull request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeCommand:
+    """Automatic reviews again, where they are configured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelCommand:
+    """Stop the reviews of this pull request that run or wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownCommand:
     """Not understood. `text` stood after the mention; it is raw and must be made harmless."""
 
@@ -50,7 +65,9 @@ class UnknownCommand:
     did_you_mean: str | None = None
 
 
-Command = ReviewCommand | HelpCommand | UnknownCommand
+Command = (
+    ReviewCommand | HelpCommand | PauseCommand | ResumeCommand | CancelCommand | UnknownCommand
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +239,14 @@ _INLINE = _inline()
 _WORD = re.compile(r"[^\s,]+")
 _HTML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)")
 _FULL = "full"
-_COMMANDS = ("review", "help")
+_ALONE: Mapping[str, Command] = {
+    "help": HelpCommand(),
+    "pause": PauseCommand(),
+    "resume": ResumeCommand(),
+    "cancel": CancelCommand(),
+}
+"""Commands of one word."""
+COMMANDS = ("review", *_ALONE)
 _AREAS = {area.value: area for area in Area}
 
 
@@ -230,8 +254,11 @@ def _parse_text(after_mention: str) -> Command:
     text = _without_punctuation(_HTML_COMMENT.sub(" ", after_mention))
     words = list(_WORD.finditer(text))
     said = [word.group().lower().rstrip(".:;!?") for word in words]
-    if said in ([], ["help"]):
+    if not said:
         return HelpCommand()
+    if said[0] in _ALONE:
+        is_alone = len(said) == 1
+        return _ALONE[said[0]] if is_alone else UnknownCommand(text=text, did_you_mean=said[0])
     asked = said.index("for") if "for" in said else len(said)
     if "review" not in said[:asked]:
         return UnknownCommand(text=text, did_you_mean=_command_meant(said))
@@ -276,7 +303,7 @@ def _review_meant(areas: Mapping[str, Area | None], *, full: bool, wish: str | N
 
 def _command_meant(said: Sequence[str]) -> str | None:
     for word in _comparable(said):
-        meant = _like(word, _COMMANDS)
+        meant = _like(word, COMMANDS)
         if meant:
             return meant
     area = closest(said[0]) if len(said) == 1 and _comparable(said) else None

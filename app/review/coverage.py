@@ -77,6 +77,7 @@ class Reason(StrEnum):
     ANSWER_INVALID = "the model's answer was not usable"
     ANSWER_CUT = "the model's answer was cut off"
     OUT_OF_CREDIT = "out of credit"
+    OVER_BUDGET = "over the limit of money"
     BROKEN_OFF = "the run was broken off"
 
     @property

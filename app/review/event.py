@@ -38,13 +38,69 @@ class CommentCreated:
     is_archived: bool = False
 
 
+class PullAction(StrEnum):
+    """What happened to a pull request, where that may concern us. EDITED: its base branch."""
+
+    OPENED = "opened"
+    REOPENED = "reopened"
+    READY_FOR_REVIEW = "ready_for_review"
+    SYNCHRONIZE = "synchronize"
+    LABELED = "labeled"
+    EDITED = "edited"
+    CLOSED = "closed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckEvent:
-    """Something about a check run or suite; `app_id` says whose check it is."""
+class PullRequestChanged:
+    """Something happened to a pull request. `label` is the one that was put on it.
+
+    `updated_at` is GitHub's text; it tells this change from the next one like it.
+    """
+
+    target: Target
+    action: PullAction
+    sender: str
+    head_sha: str
+    updated_at: str
+    label: str = ""
+
+
+FULL_REVIEW = "full-review"
+"""The identifier of the button on our check runs; GitHub allows 20 characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckAsked:
+    """Somebody pressed "Re-run" on a check run or suite, or a `button` on a check run.
+
+    `app_id` says whose check it is. `run_id` is what its App wrote there as external id, empty for
+    a suite; `numbers` are the pull requests that GitHub names: none for heads in forks. The
+    target's own number is 0.
+    """
 
     name: str
     action: str
     app_id: int | None
+    target: Target
+    sender: str
+    head_sha: str
+    run_id: str = ""
+    button: str = ""
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeGroupAsked:
+    """A merge queue waits for a verdict on the commit that it would merge.
+
+    `app_id` is set where somebody pressed "Re-run" on the check there. The target's number is 0
+    where the queue's branch does not tell it.
+    """
+
+    target: Target
+    sender: str
+    head_sha: str
+    app_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +119,14 @@ class WithoutInstallation:
     action: str
 
 
-Event = CommentCreated | CheckEvent | OtherEvent | WithoutInstallation
+Event = (
+    CommentCreated
+    | PullRequestChanged
+    | CheckAsked
+    | MergeGroupAsked
+    | OtherEvent
+    | WithoutInstallation
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,14 +16,23 @@ def merge(findings: tuple[Finding, ...]) -> Gate[Finding]:
     It takes over the others' sources, urgency and certainty.
     """
     kept: list[Finding] = []
+    tellings: list[list[Finding]] = []
     dropped: list[Dropped] = []
     for finding in sorted(findings, key=_best_first):
-        twin = next((i for i, other in enumerate(kept) if is_same_problem(other, finding)), None)
+        twins = (
+            i
+            for i, other in enumerate(kept)
+            if is_same_problem(other, finding)
+            or any(_tells_the_same(told, finding) for told in tellings[i])
+        )
+        twin = next(twins, None)
         if twin is None:
             kept.append(finding)
+            tellings.append([finding])
             continue
         dropped.append(_dropped(finding, into=kept[twin]))
         kept[twin] = _joined(kept[twin], finding)
+        tellings[twin].append(finding)
     return Gate(kept=tuple(sorted(kept, key=_best_first)), dropped=tuple(dropped))
 
 
@@ -42,18 +51,22 @@ def _best_first(finding: Finding) -> tuple[object, ...]:
 
 def is_same_problem(one: Finding, other: Finding) -> bool:
     """Say whether two findings tell of one problem: same evidence, or same place and meaning."""
+    if _tells_the_same(one, other):
+        return True
+    return one.area == other.area and _overlap(one, other) and _agree_from_two_sides(one, other)
+
+
+def _tells_the_same(one: Finding, other: Finding) -> bool:
     if one.fingerprint == other.fingerprint:
         return True
-    if one.location.path != other.location.path or not _overlap(one, other):
-        return False
-    if one.area == other.area and _agree_from_two_sides(one, other):
-        return True
-    return _similarity(one.title, other.title) >= SIMILAR_TITLES
+    return _overlap(one, other) and _similarity(one.title, other.title) >= SIMILAR_TITLES
 
 
 def _overlap(one: Finding, other: Finding) -> bool:
     a, b = one.location, other.location
-    return a.side == b.side and a.start_line <= b.line and b.start_line <= a.line
+    if (a.path, a.side) != (b.path, b.side):
+        return False
+    return a.start_line <= b.line and b.start_line <= a.line
 
 
 def _agree_from_two_sides(one: Finding, other: Finding) -> bool:

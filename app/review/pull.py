@@ -42,6 +42,7 @@ class PullRequest:
     base_sha: Sha
     base_ref: str
     default_branch: str
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,9 @@ class Change:
     """What one run reviews: a pull request, a diff file or a working tree.
 
     `pull` is None on the terminal; `head_sha` is None where the head is no commit. `attributes` is
-    the base's root `.gitattributes`, where it was fetched.
+    the base's root `.gitattributes`, where it was fetched. `mistakes` are those of the
+    configuration, in words. `agents` are the base's `AGENTS.md` files that may concern the diff:
+    path → text.
     """
 
     pull: PullRequest | None
@@ -69,3 +72,5 @@ class Change:
     config: Config
     not_in_diff: tuple[NotInDiff, ...] = ()
     attributes: str = ""
+    mistakes: tuple[str, ...] = ()
+    agents: tuple[tuple[str, str], ...] = ()

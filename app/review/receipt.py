@@ -5,15 +5,17 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
-from app.review.answer import Usage
 from app.review.coverage import Coverage, Reason, SettledRow
 from app.review.diff import Side
 from app.review.findings import Dropped, Finding, Fingerprint, Location
 from app.review.focus import Area
 from app.review.masking import mask
+from app.review.price import Spent
 from app.review.priority import Priority
 from app.review.pull import Change, NotInDiff, RunId
 
@@ -21,6 +23,7 @@ VERSION = 1
 NEVER = "never"
 UNREADABLE = frozenset((Reason.DAMAGED, Reason.TOO_LARGE))
 """Gaps that an analyser has as well as a model."""
+NO_MONEY = (Reason.OUT_OF_CREDIT, Reason.OVER_BUDGET)
 MAX_SHORT = 200
 MIN_LIMIT = 4_000
 """Characters that suffice for the ids, state and reason of any receipt."""
@@ -50,34 +53,49 @@ class Conclusion(StrEnum):
 class ReceiptFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An open finding. `summary_reason` says why it is not an inline comment, if it is none."""
 
-    fingerprint: str
-    area: str
-    priority: Priority
-    confidence: float
+    fingerprint: Annotated[str, Meta(description="The same for the same problem after a push.")]
+    area: Annotated[str, Meta(description="The focus area.")]
+    priority: Annotated[Priority, Meta(description="P0 (drop everything) to P3 (nit).")]
+    confidence: Annotated[float, Meta(description="From 0 to 1.")]
     title: str
-    body: str
+    body: Annotated[str, Meta(description="What is wrong, when, and what follows.")]
     path: str
-    side: str
-    start_line: int
-    line: int
-    evidence: str
-    trigger: str = ""
-    sources: tuple[str, ...] = ()
-    rule: str | None = None
-    suggestion: str | None = None
-    suggestion_refused: str | None = None
-    summary_reason: str | None = None
+    side: Annotated[str, Meta(description="RIGHT: the new file's lines; LEFT: the old one's.")]
+    start_line: Annotated[int, Meta(description="1-based.")]
+    line: Annotated[int, Meta(description="The last line, 1-based, included.")]
+    evidence: Annotated[str, Meta(description="The quoted code that proves it.")]
+    trigger: Annotated[str, Meta(description="When it happens.")] = ""
+    sources: Annotated[tuple[str, ...], Meta(description="`model`, and names of analysers.")] = ()
+    rule: Annotated[str | None, Meta(description="The analyser's rule.")] = None
+    suggestion: Annotated[str | None, Meta(description="What the lines might become.")] = None
+    suggestion_refused: Annotated[
+        str | None, Meta(description="Why the suggestion is no block that can be applied.")
+    ] = None
+    summary_reason: Annotated[
+        str | None, Meta(description="Why there is no inline comment, if there is none.")
+    ] = None
+    is_unverified: Annotated[
+        bool, Meta(description="True where the second look failed, so that nobody checked it.")
+    ] = False
 
 
 class ReceiptCoverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One hunk, or a whole file where `hunk` is empty: area → what became of it."""
 
     path: str
-    hunk: str
-    areas: dict[str, str]
+    hunk: Annotated[str, Meta(description="The `@@` line.")]
+    areas: Annotated[
+        dict[str, str],
+        Meta(
+            description="Focus area → `shown …`, `covered`, `not concerned`, `withheld: …` or "
+            "`left out: …`."
+        ),
+    ]
 
 
 class ReceiptDropped(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate that a gate let fall."""
+
     gate: str
     reason: str
     title: str
@@ -89,12 +107,12 @@ class ReceiptDropped(msgspec.Struct, frozen=True, kw_only=True):
 class ReceiptUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens over all calls. `usd` is None while no price is known."""
 
-    model: str | None = None
+    model: Annotated[str | None, Meta(description="Absent where only analysers ran.")] = None
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     is_estimated: bool = False
-    usd: float | None = None
+    usd: Annotated[float | None, Meta(description="Absent while no price is known.")] = None
 
 
 class ReceiptNotice(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,24 +122,41 @@ class ReceiptNotice(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One run's verdict about one head. `reason` is one short sentence for states that need one."""
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's verdict about one head."""
 
-    version: int
+    version: Annotated[int, Meta(description="Of this format. Keys may be added to a version.")]
     run_id: str
-    head_sha: str | None
-    base_sha: str | None
+    head_sha: Annotated[str | None, Meta(description="null where the head is no commit.")]
+    base_sha: Annotated[str | None, Meta(description="null where the run was broken off.")]
     state: State
-    conclusion: Conclusion
-    fail_on: str
-    reason: str = ""
-    findings: tuple[ReceiptFinding, ...] = ()
+    conclusion: Annotated[Conclusion, Meta(description="Of the check run.")]
+    fail_on: Annotated[
+        str,
+        Meta(
+            pattern=f"^(P[0-3]|{NEVER})$",
+            description="Findings of this priority or above block.",
+        ),
+    ]
+    reason: Annotated[str, Meta(description="Why, for states that need a reason.")] = ""
+    findings: Annotated[
+        tuple[ReceiptFinding, ...],
+        Meta(description="All that are open on the head, the most urgent first."),
+    ] = ()
     coverage: tuple[ReceiptCoverage, ...] = ()
     notices: tuple[ReceiptNotice, ...] = ()
     dropped: tuple[ReceiptDropped, ...] = ()
     usage: ReceiptUsage = ReceiptUsage()
-    unposted: str = ""
-    truncated: bool = False
+    mistakes: Annotated[
+        tuple[str, ...], Meta(description="Of the configuration; what they name had no effect.")
+    ] = ()
+    unposted: Annotated[str, Meta(description="Why the review could not be posted.")] = ""
+    truncated: Annotated[bool, Meta(description="Something had to go to keep within a limit.")] = (
+        False
+    )
+    findings_cut: Annotated[
+        int, Meta(description="So many findings had to go, the least urgent ones.")
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +169,7 @@ class Outcome:
     findings: tuple[Finding, ...]
     dropped: tuple[Dropped, ...]
     notices: tuple[NotInDiff, ...]
-    usage: Usage
+    spent: Spent
     model: str | None
 
 
@@ -159,11 +194,13 @@ def conclude(outcome: Outcome) -> Receipt:
         dropped=tuple(_dropped(one) for one in outcome.dropped),
         usage=ReceiptUsage(
             model=None if outcome.model is None else _publishable(outcome.model),
-            calls=outcome.usage.calls,
-            input_tokens=outcome.usage.input_tokens,
-            output_tokens=outcome.usage.output_tokens,
-            is_estimated=outcome.usage.is_estimated,
+            calls=outcome.spent.usage.calls,
+            input_tokens=outcome.spent.usage.input_tokens,
+            output_tokens=outcome.spent.usage.output_tokens,
+            is_estimated=outcome.spent.usage.is_estimated,
+            usd=outcome.spent.usd if outcome.spent.usage.calls else None,
         ),
+        mistakes=tuple(_publishable(mistake) for mistake in outcome.change.mistakes),
     )
 
 
@@ -199,9 +236,25 @@ def unposted(receipt: Receipt, new: tuple[Finding, ...], reason: str) -> Receipt
     return msgspec.structs.replace(receipt, findings=findings, unposted=told)
 
 
+def threshold(receipt: Receipt) -> Priority | None:
+    """Return the priority from which on findings block, as the receipt itself has it."""
+    return None if receipt.fail_on == NEVER else Priority(receipt.fail_on)
+
+
 def is_blocked(receipt: Receipt, fail_on: Priority | None) -> bool:
     """Say whether an open finding is at or above `fail_on`."""
     return fail_on is not None and any(f.priority.at_or_above(fail_on) for f in receipt.findings)
+
+
+def is_reviewed(receipt: Receipt, fail_on: Priority | None, *, is_static: bool) -> bool:
+    """Say whether all was reviewed; with `is_static` nobody expects a model to have looked.
+
+    What cannot be ruled out to block is not passed: a receipt whose findings had to be cut.
+    """
+    if receipt.findings_cut and fail_on is not None:
+        return False
+    is_checked = is_static and receipt.state is State.CHECKED
+    return is_checked or receipt.state in (State.CLEAN, State.FINDINGS)
 
 
 def encode_receipt(receipt: Receipt, limit: int | None = None) -> str:
@@ -232,6 +285,15 @@ def decode_receipt(text: str | bytes) -> Receipt:
     return receipt
 
 
+def receipt_schema() -> dict[str, Any]:
+    """Describe receipts as a JSON schema (draft 2020-12)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"codex-review receipt, version {VERSION}",
+        **msgspec.json.schema(Receipt),
+    }
+
+
 def findings_of(receipt: Receipt) -> tuple[Finding, ...]:
     """Return the findings that were open, and told, when a receipt was written."""
     return tuple(
@@ -249,6 +311,7 @@ def findings_of(receipt: Receipt) -> tuple[Finding, ...]:
             rule=f.rule,
             suggestion=f.suggestion,
             summary_reason=f.summary_reason,
+            is_unverified=f.is_unverified,
         )
         for f in receipt.findings
         if not receipt.unposted or f.summary_reason != receipt.unposted
@@ -268,8 +331,8 @@ def _state(outcome: Outcome) -> tuple[State, str]:
     if outcome.model is None and Reason.NO_MODEL in gaps:
         return State.PARTIAL, _reasons(gaps)
     if not coverage.n_reviewed:
-        if Reason.OUT_OF_CREDIT in gaps:
-            return State.OUT_OF_CREDIT, Reason.OUT_OF_CREDIT.value
+        if no_money := [gap for gap in gaps if gap in NO_MONEY]:
+            return State.OUT_OF_CREDIT, _reasons(no_money)
         return State.FAILED, _reasons(gaps)
     if gaps:
         return State.PARTIAL, _reasons(gaps)
@@ -320,6 +383,7 @@ def _finding(finding: Finding) -> ReceiptFinding:
         suggestion=None if finding.suggestion is None else _publishable(finding.suggestion),
         suggestion_refused=None if finding.suggestion is None else finding.suggestion_refused,
         summary_reason=finding.summary_reason,
+        is_unverified=finding.is_unverified,
     )
 
 
@@ -389,7 +453,9 @@ def _ever_shorter(receipt: Receipt) -> Iterator[Receipt]:
     receipt = replace(receipt, coverage=())
     yield receipt
     usage = replace(receipt.usage, model=receipt.usage.model and receipt.usage.model[:MAX_SHORT])
-    receipt = replace(receipt, notices=(), reason=receipt.reason[:MAX_SHORT], usage=usage)
+    receipt = replace(
+        receipt, notices=(), mistakes=(), reason=receipt.reason[:MAX_SHORT], usage=usage
+    )
     yield receipt
     yield replace(receipt, findings=tuple(_shortened(finding) for finding in receipt.findings))
 
@@ -402,7 +468,10 @@ def _shortened(finding: ReceiptFinding) -> ReceiptFinding:
 
 def _with_as_many_findings_as_fit(receipt: Receipt, limit: int) -> Receipt:
     def first(n: int) -> Receipt:
-        return msgspec.structs.replace(receipt, findings=receipt.findings[:n])
+        n_cut = len(receipt.findings) - n
+        return msgspec.structs.replace(
+            receipt, findings=receipt.findings[:n], findings_cut=receipt.findings_cut + n_cut
+        )
 
     counts = range(len(receipt.findings))
     n_that_fit = bisect_left(counts, True, key=lambda n: _within(limit, first(n)) is None)

@@ -14,7 +14,15 @@ from app.review.focus import Area
 from app.review.marker import finding_marker, review_marker
 from app.review.masking import hides_something, visible
 from app.review.priority import Priority
-from app.review.receipt import Receipt, ReceiptFinding, ReceiptUsage, State, encode_receipt
+from app.review.receipt import (
+    Receipt,
+    ReceiptCoverage,
+    ReceiptFinding,
+    ReceiptNotice,
+    ReceiptUsage,
+    State,
+    encode_receipt,
+)
 from app.review.suggestion import Refusal
 from app.review.text import (
     code_span,
@@ -32,6 +40,9 @@ MAX_ROWS = 50
 MAX_FINDINGS_TEXT = 30_000
 MAX_SKIPPED_TEXT = 15_000
 """Characters of a body's lists; with all else they stay below GitHub's 65,536 for one body."""
+MAX_MISTAKES_TEXT, MAX_MISTAKES_TEXT_IN_REVIEW = 6_000, 1_000
+MAX_MARKDOWN, MAX_FINDINGS = 200_000, 500
+"""Characters and number of findings that are told in full; a CI job's summary has 1 MiB."""
 MAX_TITLE = 400
 MAX_TRIGGER = 3_000
 MAX_ASIDE = 600
@@ -77,6 +88,7 @@ def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
         _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
         _aside([f for f in receipt.findings if f.fingerprint in aside]),
         _not_reviewed(receipt),
+        _mistakes(receipt, MAX_MISTAKES_TEXT_IN_REVIEW, "in the check run"),
         _footer(receipt),
         review_marker(receipt.run_id, receipt.head_sha or ""),
     )
@@ -92,6 +104,7 @@ def render_check(receipt: Receipt) -> CheckOutput:
             _all_findings(receipt),
             _not_reviewed(receipt),
             _coverage(receipt),
+            _mistakes(receipt, MAX_MISTAKES_TEXT, "in the receipt below"),
             _footer(receipt),
         ),
         text=encode_receipt(receipt, MAX_CHECK_TEXT),
@@ -153,10 +166,33 @@ def render_help(mention: str) -> str:
             f"| {say(f'{mention} review full')} | everything again; the model is asked anew |",
             f"| {say(f'{mention} review security, performance')} | only those focus areas |",
             f"| {say(f'{mention} review for leaks in the cache')} | a review with that in mind |",
+            f"| {say(f'{mention} pause')} | no automatic reviews here |",
+            f"| {say(f'{mention} resume')} | automatic reviews again, as configured |",
+            f"| {say(f'{mention} cancel')} | the running review stopped |",
             f"| {say(f'{mention} help')} | this table |",
             "",
             f"Focus areas: {areas}.",
         )
+    )
+
+
+def render_paused(mention: str) -> str:
+    """Answer `pause`."""
+    return (
+        "No automatic reviews here from now on. Commands are still obeyed; "
+        f"{code_span(f'{mention} resume')} brings automatic reviews back."
+    )
+
+
+def render_resumed() -> str:
+    """Answer `resume`."""
+    return "Automatic reviews again, as this repository's configuration has them."
+
+
+def render_cancelled(mention: str) -> str:
+    """Answer `cancel`: the same whether or not there was something to stop."""
+    return (
+        f"No review runs or waits here any more. {code_span(f'{mention} review')} starts one again."
     )
 
 
@@ -177,7 +213,7 @@ def _comment(finding: Finding, receipt: Receipt) -> str:
         "" if is_told else f"When: {safe_line(finding.trigger, MAX_TRIGGER)}",
         fenced(finding.evidence),
         _suggestion(finding),
-        f"<sub>found by {_sources(finding.sources, finding.rule)}</sub>",
+        f"<sub>found by {_sources(finding.sources, finding.rule)}{_doubt(finding)}</sub>",
         finding_marker(receipt.run_id, finding.fingerprint, receipt.head_sha or ""),
     )
 
@@ -233,12 +269,12 @@ def _all_findings(receipt: Receipt) -> str:
 def _headline(finding: ReceiptFinding) -> str:
     place = code_span(f"{finding.path}:{finding.line}", MAX_PATH)
     title = safe_line(finding.title, MAX_TITLE)
-    return f"- **{finding.priority} · {safe_line(finding.area)}** {place} {title}"
+    return f"- **{finding.priority} · {safe_line(finding.area)}** {place} {title}{_doubt(finding)}"
 
 
 def _not_reviewed(receipt: Receipt) -> str:
     """Name what was not looked at, one line a file, and why."""
-    skipped = _skipped(receipt)
+    skipped = what_was_skipped(receipt.coverage, receipt.notices)
     rows = (
         f"- {code_span(path, MAX_PATH)}: {safe_line(reasons, MAX_ASIDE)}"
         for path, reasons in skipped.items()
@@ -247,10 +283,19 @@ def _not_reviewed(receipt: Receipt) -> str:
     return f"Not reviewed:\n{told}" if told else ""
 
 
-def _rows(rows: Iterable[str], n_rows: int, room: int, where_else: str) -> str:
+def _mistakes(receipt: Receipt, room: int, where_else: str) -> str:
+    """Tell what had no effect in the configuration, and why."""
+    rows = (f"- {safe_line(mistake, MAX_ASIDE)}" for mistake in receipt.mistakes)
+    told = _rows(rows, len(receipt.mistakes), room, where_else)
+    return f"Mistakes in the configuration; what they name had no effect:\n{told}" if told else ""
+
+
+def _rows(
+    rows: Iterable[str], n_rows: int, room: int, where_else: str, *, most: int = MAX_ROWS
+) -> str:
     """List as many rows as have room, and say how many more there are and where."""
     told: list[str] = []
-    for row in islice(rows, MAX_ROWS):
+    for row in islice(rows, most):
         room -= len(row) + 1
         if room < 0:
             break
@@ -260,12 +305,14 @@ def _rows(rows: Iterable[str], n_rows: int, room: int, where_else: str) -> str:
     return "\n".join(told)
 
 
-def _skipped(receipt: Receipt) -> dict[str, str]:
+def what_was_skipped(
+    coverage: Iterable[ReceiptCoverage], notices: Iterable[ReceiptNotice]
+) -> dict[str, str]:
     """Gather per file why it, or an area of it, was not looked at."""
     why: dict[str, set[str]] = {}
-    for notice in receipt.notices:
+    for notice in notices:
         why.setdefault(notice.path, set()).add(notice.reason)
-    for row in receipt.coverage:
+    for row in coverage:
         is_all = len(set(row.areas.values())) == 1
         for area, state in row.areas.items():
             if state.startswith("left out: "):
@@ -288,6 +335,10 @@ def _coverage(receipt: Receipt) -> str:
 def _footer(receipt: Receipt) -> str:
     usage = safe_line(render_usage(receipt.usage))
     return f"<sub>{usage} · run {code_span(receipt.run_id, MAX_NAME)}</sub>"
+
+
+def _doubt(finding: Finding | ReceiptFinding) -> str:
+    return "; not verified: the second look failed" if finding.is_unverified else ""
 
 
 def _unposted(receipt: Receipt) -> str:
@@ -313,10 +364,14 @@ def render_usage(usage: ReceiptUsage) -> str:
 def render_terminal(receipt: Receipt) -> str:
     """Render a receipt for a person at a terminal: plain text, findings first."""
     lines = [line for finding in receipt.findings for line in _terminal_finding(finding)]
-    if skipped := _skipped(receipt):
+    if skipped := what_was_skipped(receipt.coverage, receipt.notices):
         lines += ["Not reviewed:", *(f"- {path}: {why}" for path, why in skipped.items()), ""]
+    if receipt.findings_cut:
+        lines.append(f"{_plural(receipt.findings_cut, 'more finding')} had no room in the receipt.")
+    if receipt.unposted:
+        lines.append(f"The review could not be posted: {receipt.unposted}")
     lines += [render_title(receipt), f"{render_usage(receipt.usage)} · run {receipt.run_id}"]
-    return "\n".join(_obeyed_by_no_terminal(line) for line in lines)
+    return obeyed_by_no_terminal(lines)
 
 
 def _terminal_finding(f: ReceiptFinding) -> Iterator[str]:
@@ -325,12 +380,39 @@ def _terminal_finding(f: ReceiptFinding) -> Iterator[str]:
     if f.trigger not in f.body:
         yield f"    When: {f.trigger}"
     yield from (f"    > {line}" for line in f.evidence.splitlines())
-    yield f"    found by {', '.join(f.sources)}{f' ({f.rule})' if f.rule else ''}"
+    yield f"    found by {', '.join(f.sources)}{f' ({f.rule})' if f.rule else ''}{_doubt(f)}"
     yield ""
 
 
-def _obeyed_by_no_terminal(line: str) -> str:
-    return visible(line.replace("\n", " "))
+def obeyed_by_no_terminal(lines: Iterable[str]) -> str:
+    """Join lines that hold text that is not ours: each stays one line, and commands nothing."""
+    return "\n".join(visible(line.replace("\n", " ")) for line in lines)
+
+
+def render_markdown(receipt: Receipt) -> str:
+    """Render a receipt with all its findings as Markdown, e.g. for the summary of a CI job."""
+    told = [_whole_finding(finding) for finding in receipt.findings]
+    return _paragraphs(
+        f"**{safe_line(render_title(receipt))}**",
+        _unposted(receipt),
+        _rows(told, len(told), MAX_MARKDOWN, "in the receipt", most=MAX_FINDINGS),
+        _not_reviewed(receipt),
+        _mistakes(receipt, MAX_MISTAKES_TEXT, "in the receipt"),
+        _footer(receipt),
+    )
+
+
+def _whole_finding(f: ReceiptFinding) -> str:
+    shown = f.suggestion is not None and not hides_something(f.suggestion)
+    return _paragraphs(
+        f"#### {f.priority} · {safe_line(f.area)}{_after_colon(f.title)}",
+        code_span(f"{f.path}:{f.line}", MAX_PATH),
+        safe_prose(f.body),
+        "" if f.trigger in f.body else f"When: {safe_line(f.trigger, MAX_TRIGGER)}",
+        fenced(f.evidence),
+        f"Proposed:\n\n{fenced(f.suggestion or '')}" if shown else "",
+        f"<sub>found by {_sources(f.sources, f.rule)}{_doubt(f)}</sub>\n",
+    )
 
 
 def _count_findings(findings: tuple[ReceiptFinding, ...]) -> str:

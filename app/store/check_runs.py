@@ -11,7 +11,7 @@ from app.store.database import Database
 
 
 class StoredCheckRuns:
-    """The ports CheckRuns and UnfinishedChecks."""
+    """The ports CheckRuns, KnownChecks and UnfinishedChecks."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -19,6 +19,9 @@ class StoredCheckRuns:
 
     async def check_runs(self, run_id: RunId) -> Sequence[KnownCheck]:
         return await self._read("run_id = ?", (run_id,))
+
+    async def checks_on(self, head_sha: str) -> Sequence[KnownCheck]:
+        return await self._read("head_sha = ?", (head_sha,))
 
     async def keep_check(self, check: KnownCheck) -> None:
         now = self._clock.now()
@@ -56,7 +59,7 @@ class StoredCheckRuns:
     async def _read(self, which: str, values: tuple[object, ...]) -> Sequence[KnownCheck]:
         rows = await self._database.transact(
             lambda c: c.execute(
-                f"SELECT * FROM check_runs WHERE {which} ORDER BY created_at, head_sha",  # noqa: S608 - two texts of ours
+                f"SELECT * FROM check_runs WHERE {which} ORDER BY created_at, head_sha",  # noqa: S608 - texts of ours
                 values,
             ).fetchall()
         )

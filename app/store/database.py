@@ -227,8 +227,9 @@ def _is_passing(error: sqlite3.Error) -> bool:
 
 def _is_locked(error: BaseException) -> bool:
     """Say whether nobody else's transaction would have begun either."""
-    is_of_sqlite = isinstance(error, sqlite3.OperationalError)
-    return is_of_sqlite and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _open(path: Path, busy_s: float, migrations: Sequence[Migration]) -> sqlite3.Connection:

@@ -17,7 +17,7 @@ from app.store.database import Database
 
 
 class Store:
-    """The ports Answers and Memory, and values that are kept by name."""
+    """The ports Answers, Memory, Told and Pauses, and values that are kept by name."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -120,6 +120,29 @@ class Store:
 
         return await self._database.transact(read)
 
+    async def last_verdict(self, target: Target) -> Receipt | None:
+        """Return the receipt of the last run that came to a verdict on a pull request."""
+
+        def read(connection: sqlite3.Connection) -> Receipt | None:
+            row = connection.execute(
+                """
+                SELECT receipt FROM receipts
+                WHERE repository_id = ? AND number = ? AND is_verdict = 1
+                ORDER BY created_at DESC LIMIT 1""",
+                (target.repository_id, target.number),
+            ).fetchone()
+            return row and decode_receipt(row["receipt"])
+
+        return await self._database.transact(read)
+
+    async def is_paused(self, target: Target) -> bool:
+        """Say whether nobody wants automatic reviews of a pull request."""
+        return bool(await self.kept_value(_pause(target)))
+
+    async def pause(self, target: Target, is_paused: bool) -> None:
+        """Remember whether automatic reviews of a pull request are wanted."""
+        await self.keep_value(_pause(target), "paused" if is_paused else "")
+
     async def settle_budget(self, run_id: RunId, tokens: int) -> int:
         """Return the budget of a run, the one that was settled first."""
         now = self._clock.now()
@@ -170,6 +193,10 @@ class Store:
             return made
 
         return await self._database.transact(read_or_make)
+
+
+def _pause(target: Target) -> str:
+    return f"pause/{target.repository_id}/{target.number}"
 
 
 def _json(value: object) -> str:

@@ -62,6 +62,7 @@ _FIRST: Migration = (
         PRIMARY KEY (run_id, head_sha)
     )""",
     "CREATE INDEX check_runs_by_age ON check_runs (created_at)",
+    "CREATE INDEX check_runs_by_head ON check_runs (head_sha)",
     "CREATE INDEX check_runs_unfinished ON check_runs (created_at) WHERE conclusion IS NULL",
     """
     CREATE TABLE receipts (
@@ -95,6 +96,18 @@ _FIRST: Migration = (
         created_at DOUBLE PRECISION NOT NULL
     )""",
     """
+    CREATE TABLE spending (
+        account TEXT PRIMARY KEY,
+        calls INTEGER NOT NULL,
+        input_tokens BIGINT NOT NULL,
+        output_tokens BIGINT NOT NULL,
+        estimated INTEGER NOT NULL,
+        usd DOUBLE PRECISION NOT NULL,
+        unpriced INTEGER NOT NULL,
+        booked_at DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX spending_by_age ON spending (booked_at)",
+    """
     CREATE TABLE examined (
         id TEXT PRIMARY KEY,
         delivered_at DOUBLE PRECISION NOT NULL
@@ -126,6 +139,10 @@ CLEANING = (
     """
     DELETE FROM budgets WHERE run_id IN (
         SELECT run_id FROM budgets WHERE created_at < :before LIMIT :batch)""",
+    """
+    DELETE FROM spending WHERE account IN (
+        SELECT account FROM spending
+        WHERE booked_at < :before AND account NOT LIKE 'month/%' LIMIT :batch)""",
     """
     DELETE FROM check_runs WHERE (run_id, head_sha) IN (
         SELECT run_id, head_sha FROM check_runs

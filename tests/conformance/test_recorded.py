@@ -21,7 +21,7 @@ from app.github.permissions import GitHubPermissions
 from app.github.publisher import GitHubPublisher, ReviewWire
 from app.github.transport import Connection, GitHub, NotFound, Refused, decode
 from app.ports import KnownCheck, Permission, Reaction, Run
-from app.review.config import Config
+from app.review.config import CONFIG_PATH, Config
 from app.review.diff import Diff, Side, parse_diff
 from app.review.event import CommentKind, CommentRef
 from app.review.findings import Location
@@ -225,12 +225,19 @@ async def test_a_review_is_created_pending_and_submitted(
     ]
 
 
-def no_attributes(diff: Recorded) -> Recorded:
-    """The answer for a file that the base does not have."""
-    return Recorded(
-        {**diff.request, "path": f"{DIFFED.partition('/pulls')[0]}/contents/.gitattributes"},
-        {"status": 404, "headers": {}, "body": {"message": "Not Found"}},
+def nothing_else(described: Recorded) -> list[Recorded]:
+    """The answers of a repository without configuration whose base cannot be listed."""
+    repository = DIFFED.partition("/pulls")[0]
+    organisation = f"{repository.rpartition('/')[0]}/.github"
+    paths = (
+        f"{repository}/contents/{CONFIG_PATH}",
+        f"{organisation}/contents/{CONFIG_PATH}",
+        f"{repository}/git/trees/{described.response['body']['base']['sha']}",
+        f"{repository}/contents/.gitattributes",
+        f"{repository}/contents/AGENTS.md",
     )
+    missing = {"status": 404, "headers": {}, "body": {"message": "Not Found"}}
+    return [Recorded({**described.request, "path": path}, missing) for path in paths]
 
 
 async def test_a_pull_request_and_its_diff_are_read(
@@ -240,7 +247,7 @@ async def test_a_pull_request_and_its_diff_are_read(
     if isinstance(described.response["body"], str):
         described, diff = diff, described
     us = github(
-        ByAccept(replay(*sign_in(recorded), described, diff, no_attributes(diff))),
+        ByAccept(replay(*sign_in(recorded), described, diff, *nothing_else(described))),
         private_key,
         "2020-11-19T15:00:20Z",
     )
@@ -262,7 +269,8 @@ async def test_the_list_of_files_gives_the_same_hunks_as_the_diff(
         diff.request, {"status": 406, "headers": {}, "body": {"message": "Sorry, the diff …"}}
     )
     listed = of(recorded, "GET", "235/files")
-    replayed = replay(*sign_in(recorded), described, too_large, no_attributes(diff), *listed)
+    quiet = nothing_else(described)
+    replayed = replay(*sign_in(recorded), described, too_large, *quiet, *listed)
     us = github(ByAccept(replayed), private_key, "2020-11-19T15:00:20Z")
     opened = await GitHubChanges(us).open(opened_target(described))
     assert {file.path: file.hunks for file in opened.diff.files} == {

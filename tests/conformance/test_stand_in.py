@@ -112,6 +112,8 @@ async def play(http: httpx.AsyncClient, state: State, pull: PullRequest) -> None
         f"{REPO}/compare/main...feature",
         f"{REPO}/contents/app.py",
         f"{REPO}/contents/docs",
+        f"{REPO}/git/trees/{pull.base_sha}",
+        f"{REPO}/git/trees/{pull.base_sha}?recursive=1",
         f"{REPO}/commits/{pull.head_sha}/check-suites",
     ):
         await call("GET", path)
@@ -183,6 +185,7 @@ async def play(http: httpx.AsyncClient, state: State, pull: PullRequest) -> None
     button = {"label": "Again", "description": "Review again", "identifier": "again"}
     await call("PATCH", path, {"conclusion": "neutral", "output": output, "actions": [button]})
     await call("GET", path)
+    await call("POST", f"{path}/rerequest")
     await call("GET", f"{path}/annotations")
     await call("GET", f"{REPO}/commits/{pull.head_sha}/check-runs?check_name=codex+review")
     await call("DELETE", "/installation/token")
@@ -267,10 +270,13 @@ async def test_what_github_really_sent_is_in_our_answers_too(
         "issue_comment.created",
         "pull_request.opened",
         "pull_request.synchronize",
+        "pull_request.labeled",
+        "merge_group.checks_requested",
         "pull_request_review.submitted",
         "pull_request_review_comment.created",
         "check_run.rerequested",
         "check_run.requested_action",
+        "check_suite.rerequested",
         "installation.created",
     ],
 )
@@ -288,10 +294,13 @@ def test_a_payload_has_all_that_githubs_example_has(
         "issue_comment.created": events.comment_event(state, state.comment(pull, "ann", "x")),
         "pull_request.opened": events.pull_event(state, pull, "opened"),
         "pull_request.synchronize": events.push_event(state, pull, before),
+        "pull_request.labeled": events.label_event(state, pull, "wip", "ann"),
+        "merge_group.checks_requested": events.merge_group_event(state, pull),
         "pull_request_review.submitted": events.review_event(state, review),
         "pull_request_review_comment.created": events.review_comment_event(state, comment),
         "check_run.rerequested": events.check_run_event(state, run, "ann"),
         "check_run.requested_action": events.check_run_event(state, run, "ann", button="again"),
+        "check_suite.rerequested": events.check_suite_event(state, run.suite, "ann"),
         "installation.created": events.installation_event(state, installation),
     }[name]
     assert (f"{made.name}.{made.action}", lacking(example, made.payload)) == (name, set())

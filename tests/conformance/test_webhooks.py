@@ -8,7 +8,7 @@ import pytest
 
 from app.dispatch import Decision, Enqueue, Ignore, decide
 from app.github.payloads import parse_event
-from app.jobs.job import Respond
+from app.jobs.job import Again, Close, Look, MergeGroup, Respond, Work
 
 APP_ID = 77
 
@@ -27,13 +27,29 @@ def _on_a_pull_request(shared: Path, **comment: Any) -> bytes:
     return json.dumps(payload).encode()
 
 
-def test_every_example_is_ignored_with_a_reason(shared: Path) -> None:
+TAKEN: dict[str, type[Work]] = {
+    "pull_request.opened": Look,
+    "pull_request.reopened": Look,
+    "pull_request.ready_for_review": Look,
+    "pull_request.synchronize": Look,
+    "pull_request.labeled": Look,
+    "pull_request.closed": Close,
+    "merge_group.checks_requested": MergeGroup,
+}
+
+
+def test_every_example_is_taken_or_ignored_with_a_reason(shared: Path) -> None:
     examples = sorted((shared / "webhooks").glob("*.json"))
     assert len(examples) == 41
+    taken = dict(TAKEN)
     for example in examples:
         decision = _decision(example.name.partition(".")[0], example.read_bytes())
-        assert isinstance(decision, Ignore), example.name
-        assert decision.reason, example.name
+        if isinstance(decision, Enqueue):
+            [job] = decision.jobs
+            assert type(job.work) is taken.pop(example.stem), example.name
+        else:
+            assert decision.reason, example.name
+    assert taken == {}
 
 
 @pytest.mark.parametrize(
@@ -48,16 +64,46 @@ def test_every_example_is_ignored_with_a_reason(shared: Path) -> None:
             "issue_comment.created.on-pull-request.bot.events-api",
             "not sent to an installation of the app",
         ),
-        ("check_run.completed", "the check of another app"),
+        ("check_run.completed", "check_run.completed starts nothing"),
+        ("check_run.rerequested", "the check of another app"),
+        ("check_run.requested_action", "the check of another app"),
+        ("check_suite.requested", "check_suite.requested starts nothing"),
         ("check_suite.rerequested", "the check of another app"),
-        ("pull_request.opened", "pull_request.opened starts nothing"),
+        ("pull_request.unlabeled", "pull_request.unlabeled starts nothing"),
         ("installation.created", "installation.created starts nothing"),
-        ("merge_group.checks_requested", "merge_group.checks_requested starts nothing"),
     ],
 )
 def test_an_example_has_this_reason(shared: Path, example: str, reason: str) -> None:
     body = (shared / "webhooks" / f"{example}.json").read_bytes()
     assert _decision(example.partition(".")[0], body) == Ignore(reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("example", "app_id", "work"),
+    [
+        ("check_run.rerequested", 2, {"numbers": (), "asked_run": ""}),
+        ("check_suite.rerequested", 29310, {"numbers": (2,), "asked_run": ""}),
+    ],
+)
+def test_the_example_made_ours_is_reviewed_again(
+    shared: Path, example: str, app_id: int, work: dict[str, Any]
+) -> None:
+    event = parse_event(
+        example.partition(".")[0], (shared / "webhooks" / f"{example}.json").read_bytes()
+    )
+    decision = decide(event, "d-1", app_id=app_id, slug="my-app", mentions=["@codex"])
+    assert isinstance(decision, Enqueue)
+    [job] = decision.jobs
+    assert isinstance(job.work, Again)
+    assert {name: getattr(job.work, name) for name in work} == work
+
+
+def test_the_queue_s_example_names_its_pull_request(shared: Path) -> None:
+    example = shared / "webhooks" / "merge_group.checks_requested.json"
+    decision = _decision("merge_group", example.read_bytes())
+    assert isinstance(decision, Enqueue)
+    [job] = decision.jobs
+    assert job.work.target.number == 104
 
 
 def test_the_example_made_a_pull_request_is_taken(shared: Path) -> None:
@@ -70,11 +116,14 @@ def test_the_example_made_a_pull_request_is_taken(shared: Path) -> None:
     assert job.work.comment.author == "Codertocat"
 
 
-def test_a_bot_s_comment_is_ignored(shared: Path) -> None:
+def test_a_bot_s_command_is_known_as_one(shared: Path) -> None:
     recorded = "issue_comment.created.on-pull-request.bot.events-api.json"
     bot = json.loads((shared / "webhooks" / recorded).read_bytes())["comment"]["user"]
     decision = _decision("issue_comment", _on_a_pull_request(shared, user=bot))
-    assert decision == Ignore(reason="written by a bot")
+    assert isinstance(decision, Enqueue)
+    (job,) = decision.jobs
+    assert isinstance(job.work, Respond)
+    assert job.work.is_bot
 
 
 def test_a_machine_account_is_heard_like_a_person(shared: Path) -> None:

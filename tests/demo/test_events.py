@@ -18,6 +18,39 @@ async def test_a_push_tells_before_and_after(state: State, pull: PullRequest) ->
     assert payload["after"] == pull.head_sha != before
 
 
+async def test_a_label_is_put_on_and_named(state: State, pull: PullRequest) -> None:
+    payload = events.label_event(state, pull, "wip", "ann").payload
+    label, shown = payload["label"], payload["pull_request"]
+    assert isinstance(label, dict)
+    assert isinstance(shown, dict)
+    assert payload["action"] == "labeled"
+    assert label["name"] == "wip"
+    assert shown["labels"] == [label]
+
+
+async def test_another_base_tells_what_it_was(state: State, pull: PullRequest) -> None:
+    before = pull.base_sha
+    base = state.commit(pull.repository, {"c.py": "1\n"}, branch="next")
+    payload = events.base_event(state, pull, "next").payload
+    assert payload["action"] == "edited"
+    assert payload["changes"] == {"base": {"ref": {"from": "main"}, "sha": {"from": before}}}
+    assert (pull.base_ref, pull.base_sha) == ("next", base)
+
+
+async def test_a_merge_group_has_a_commit_and_a_branch_of_its_own(
+    state: State, pull: PullRequest
+) -> None:
+    group = events.merge_group_event(state, pull).payload["merge_group"]
+    assert isinstance(group, dict)
+    assert group["head_ref"] == f"refs/heads/gh-readonly-queue/main/pr-1-{pull.base_sha}"
+    assert pull.repository.git.resolve(group["head_ref"]) == group["head_sha"] != pull.head_sha
+    suite = state.suite(pull.repository, group["head_sha"])
+    told = events.check_suite_event(state, suite, "ann").payload["check_suite"]
+    assert isinstance(told, dict)
+    assert f"refs/heads/{told['head_branch']}" == group["head_ref"]
+    assert told["pull_requests"] == []
+
+
 async def test_the_events_about_reviews_carry_a_reduced_pull_request(
     state: State, pull: PullRequest
 ) -> None:

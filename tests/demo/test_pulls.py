@@ -151,6 +151,22 @@ async def test_contents_are_files_raw_text_and_directories(
     assert base64.b64decode(blob["content"]).decode() == BEFORE
 
 
+async def test_a_tree_is_the_root_or_with_recursive_all_beneath_it(
+    client: Client, pull: PullRequest
+) -> None:
+    tree = f"{REPO}/git/trees/{pull.base_sha}"
+    root = (await client("GET", tree)).json()["tree"]
+    assert [(item["path"], item["type"]) for item in root] == [("app.py", "blob"), ("docs", "tree")]
+    everything = (await client("GET", f"{tree}?recursive=1")).json()
+    assert [(item["path"], item.get("size")) for item in everything["tree"]] == [
+        ("app.py", len(BEFORE)),
+        ("docs", None),
+        ("docs/a.md", 4),
+    ]
+    assert everything["truncated"] is False
+    assert (await client("GET", f"{REPO}/git/trees/{'0' * 40}")).status_code == 404
+
+
 async def test_a_symlink_to_a_file_is_followed_and_another_one_is_named(
     client: Client, state: State, repository: Repository
 ) -> None:

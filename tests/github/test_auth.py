@@ -40,6 +40,37 @@ async def test_a_token_is_for_one_repository_and_no_more_than_a_review_needs(
     }
 
 
+async def test_the_token_for_the_organisation_s_repository_only_reads_it(scene: Scene) -> None:
+    scene.state.create_repository("octo/.github", {"a": "1"})
+    there = scene.github.organisation(scene.target)
+    assert await there.get("contents/a", accept="application/vnd.github.raw+json") == b"1"
+    assert scene.state.requests[0].json() == {
+        "repositories": [".github"],
+        "permissions": {"contents": "read", "metadata": "read"},
+    }
+    token = next(iter(scene.state.tokens.values()))
+    reached = [repository.full_name for repository in scene.state.repositories_of(token)]
+    assert reached == ["octo/.github"]
+
+
+async def test_finding_a_repository_takes_a_token_that_sees_no_more_than_it(scene: Scene) -> None:
+    credentials = AppCredentials(
+        scene.connection, app_id=str(scene.state.app.id), private_key=scene.private_key
+    )
+    assert await credentials.find("octo", "shop", scene.pull.number) == scene.target
+    [asked] = [r.json() for r in scene.state.requests if r.path.endswith("/access_tokens")]
+    assert asked == {"repositories": ["shop"], "permissions": {"metadata": "read"}}
+    scene.repository.installed = False
+    with pytest.raises(Forbidden, match="not installed on octo/shop"):
+        await credentials.find("octo", "shop", 1)
+
+
+async def test_where_that_is_not_installed_nothing_more_is_asked(scene: Scene) -> None:
+    with pytest.raises(Forbidden, match="not installed"):
+        await scene.github.organisation(scene.target).get("contents/a", accept="")
+    assert [request.status for request in scene.state.requests] == [422]
+
+
 async def test_two_requests_at_once_ask_for_one_token(scene: Scene) -> None:
     await asyncio.gather(*(read(scene) for _ in range(5)))
     assert n_tokens(scene) == 1

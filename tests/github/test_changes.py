@@ -11,18 +11,20 @@ from app.errors import Overtaken, PullRequestGone, Unavailable
 from app.github.changes import GitHubChanges
 from app.github.contents import MAX_FILE_BYTES
 from app.github.transport import DIFF
-from app.review.config import Config
+from app.review.config import CONFIG_PATH, Config
 from app.review.diff import parse_diff
 from app.review.pull import PullRequest, Sha
 from tests.github.conftest import FILES, Scene
 
 pytestmark = pytest.mark.anyio
 
+OUR_FILE = f"GET contents/{CONFIG_PATH}"
+
 
 async def test_a_pull_request_is_opened_with_both_ends_pinned(scene: Scene) -> None:
     scene.pull.body, scene.pull.draft = "Because.", True
-    config = Config(max_comments=1)
-    change = await GitHubChanges(scene.github, config=config).open(scene.target)
+    scene.pull.labels = ["bug", "urgent"]
+    change = await GitHubChanges(scene.github).open(scene.target)
     assert change.pull == PullRequest(
         target=scene.target,
         title="Change something",
@@ -36,19 +38,23 @@ async def test_a_pull_request_is_opened_with_both_ends_pinned(scene: Scene) -> N
         base_sha=Sha(scene.pull.base_sha),
         base_ref="main",
         default_branch="main",
+        labels=("bug", "urgent"),
     )
     assert (change.head_sha, change.base_sha) == (scene.pull.head_sha, scene.pull.base_sha)
     assert change.diff == parse_diff(
         scene.repository.git.diff(scene.pull.base_sha, scene.pull.head_sha)
     )
     assert [file.path for file in change.diff.files] == ["a.py", "b.py"]
-    assert change.config is config
-    assert change.not_in_diff == ()
+    assert change.config == Config()
+    assert (change.not_in_diff, change.mistakes, change.agents) == ((), (), ())
 
 
-async def test_opening_costs_two_reads_and_one_for_attributes(scene: Scene) -> None:
+async def test_opening_costs_three_reads_at_once_and_one_of_what_the_base_holds(
+    scene: Scene,
+) -> None:
     await GitHubChanges(scene.github).open(scene.target)
-    assert scene.calls() == ["GET pulls/1", "GET pulls/1", "GET contents/.gitattributes"]
+    tree = f"GET git/trees/{scene.pull.base_sha}"
+    assert scene.calls() == ["GET pulls/1", "GET pulls/1", OUR_FILE, tree]
     assert DIFF in {request.accept for request in scene.state.requests}
 
 
@@ -73,7 +79,7 @@ async def test_locked_and_archived_are_told(scene: Scene) -> None:
 async def test_the_diff_is_fetched_again_after_a_push_of_just_now(scene: Scene) -> None:
     scene.repository.created_at = scene.clock.now() - 10  # the stand-in's time of the last push
     await GitHubChanges(scene.github).open(scene.target)
-    assert scene.calls("GET contents") == ["GET pulls/1"] * 3
+    assert scene.calls("GET contents", "GET git") == ["GET pulls/1"] * 3
     assert [request.accept for request in scene.state.requests].count(DIFF) == 2
 
 

@@ -13,6 +13,7 @@ from app.github.checks import GitHubVerdicts
 from app.jobs.job import LeaseLost
 from app.ports import KnownCheck, Run
 from app.review.config import Config
+from app.review.event import FULL_REVIEW
 from app.review.priority import Priority
 from app.review.pull import RunId
 from app.review.receipt import (
@@ -137,6 +138,46 @@ async def test_a_verdict_completes_the_check(scene: Scene) -> None:
     assert isinstance(created, dict)
     assert created["started_at"] == "2026-01-01T21:40:00Z"
     assert created["output"]["title"] == "Reviewing…"
+
+
+async def test_a_completed_check_has_our_button(scene: Scene) -> None:
+    await review(scene, Remembered(), receipt())
+    (check,) = checks(scene)
+    (button,) = check.actions
+    assert button["identifier"] == FULL_REVIEW
+
+
+async def test_a_check_in_progress_has_no_button(scene: Scene) -> None:
+    with pytest.raises(Unavailable):
+        await review(scene, Remembered(), Unavailable("x"))
+    assert [check.actions for check in checks(scene)] == [[]]
+
+
+def statement(scene: Scene) -> KnownCheck:
+    return KnownCheck(
+        run_id=FIRST.id, target=scene.target, head_sha=scene.pull.head_sha, name="ours"
+    )
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_statement_is_posted_once_however_often(scene: Scene, times: int) -> None:
+    memory = Remembered()
+    for _ in range(times):
+        await GitHubVerdicts(scene.github, memory).post(statement(scene), failed())
+    assert [(check.name, check.history) for check in checks(scene)] == [
+        ("ours", ["in_progress", "neutral"])
+    ]
+    assert memory.conclusions == ["neutral"]
+
+
+async def test_a_statement_that_was_cut_short_is_completed(scene: Scene) -> None:
+    memory = Remembered()
+    scene.state.faults.append(Fault(path=r"/check-runs/\d+$", method="PATCH", status=403))
+    verdicts = GitHubVerdicts(scene.github, memory)
+    with pytest.raises(Forbidden):
+        await verdicts.post(statement(scene), failed())
+    await verdicts.post(statement(scene), failed())
+    assert [check.history for check in checks(scene)] == [["in_progress", "neutral"]]
 
 
 async def test_the_check_is_named_by_the_configuration(scene: Scene) -> None:
@@ -359,6 +400,20 @@ async def test_a_verdict_for_one_head_is_not_given_to_another(scene: Scene) -> N
         (old, ["in_progress", "cancelled"]),
         (new, ["in_progress", "neutral"]),
     ]
+
+
+async def test_a_failure_before_any_check_has_the_name_that_is_told(scene: Scene) -> None:
+    verdicts = GitHubVerdicts(scene.github, Remembered())
+    await verdicts.fail(scene.target, FIRST.id, failed(), check_name="ours")
+    assert [check.name for check in checks(scene)] == ["ours"]
+
+
+async def test_what_was_superseded_before_it_opened_a_check_leaves_that_to_its_successor(
+    scene: Scene,
+) -> None:
+    told = broken_off(FIRST.id, head_sha=None, state=State.SUPERSEDED, reason="a newer review")
+    await GitHubVerdicts(scene.github, Remembered()).fail(scene.target, FIRST.id, told)
+    assert checks(scene) == []
 
 
 async def test_what_was_superseded_is_told_once(scene: Scene) -> None:

@@ -27,10 +27,11 @@ from app.github.listed import (
     WRONG_CONTENT,
 )
 from app.github.local_diff import GitDiff
+from app.github.policies import ConfigFiles
 from app.github.transport import DIFF, Connection, GitHub
 from app.ports import Ended
 from app.review.anchor import NOT_SHOWN, anchor, commentable
-from app.review.config import Config
+from app.review.config import CONFIG_PATH, Config, Layer
 from app.review.coverage import LeftOut, Reason, plan_review, settle
 from app.review.diff import Damaged, FileDiff, Side, Status, parse_diff
 from app.review.event import Request
@@ -83,7 +84,7 @@ async def open_between(
     instead: Instead,
     *,
     git: GitDiff | None = GIT,
-    config: Config | None = None,
+    server: Layer | None = None,
 ) -> Change:
     """Open the pull request while somebody else answers some of our requests."""
     async with httpx.AsyncClient(transport=Between(scene.client, instead)) as client:
@@ -91,17 +92,18 @@ async def open_between(
         credentials = AppCredentials(
             connection, app_id=str(scene.state.app.id), private_key=scene.private_key
         )
-        changes = GitHubChanges(GitHub(connection, credentials), config=config, git=git)
+        github = GitHub(connection, credentials)
+        changes = GitHubChanges(github, files=ConfigFiles(github, server=server), git=git)
         return await changes.open(scene.target)
 
 
 async def open_with(
-    scene: Scene, files: Files, *, git: GitDiff | None = GIT, config: Config | None = None
+    scene: Scene, files: Files, *, git: GitDiff | None = GIT, server: Layer | None = None
 ) -> Change:
     """Push files, and open the pull request as if its diff were over GitHub's limit."""
     scene.state.push(scene.pull, files)
     scene.clock.at += 3_600
-    return await open_between(scene, too_large, git=git, config=config)
+    return await open_between(scene, too_large, git=git, server=server)
 
 
 async def open_listed(scene: Scene, listed: list[dict[str, object]]) -> Change:
@@ -197,10 +199,11 @@ async def test_what_is_compared_costs_one_read_a_side_and_one_for_the_merge_base
     base, head = scene.pull.base_sha, scene.pull.head_sha
     assert sorted(scene.calls("GET pulls")) == [
         f"GET compare/{base}...{head}",
-        "GET contents/.gitattributes",
+        f"GET contents/{CONFIG_PATH}",
         "GET contents/f.txt",
         "GET contents/f.txt",
         "GET contents/g.txt",
+        f"GET git/trees/{base}",
     ]
     compared = next(r for r in scene.state.requests if "/compare/" in r.path)
     assert len(compared.response_body) < 20_000  # no files, no patches
@@ -212,7 +215,7 @@ async def test_nothing_more_is_asked_where_every_file_has_its_patch(scene: Scene
     change = await GitHubChanges(scene.github, git=GIT).open(scene.target)
     assert len(change.diff.files) == 303
     assert all(file.hunks and file.takes_comments for file in change.diff.files)
-    assert scene.calls("GET pulls") == ["GET contents/.gitattributes"]
+    assert scene.calls("GET pulls", "GET git", f"GET contents/{CONFIG_PATH}") == []
     assert gaps(change) == ()
 
 
@@ -345,9 +348,8 @@ async def test_lock_files_and_what_is_ignored_or_generated_are_not_fetched(scene
     attributes = "*.gen linguist-generated\n"
     scene = after_commit(scene, {".gitattributes": attributes})
     unwanted = ["package-lock.json", "api.gen", "data/big.txt"]
-    change = await open_with(
-        scene, dict.fromkeys(unwanted, LONG), config=Config(ignore=("data/**",))
-    )
+    server = Layer(name="DEFAULT_CONFIG", raw=b"paths: {ignore: ['data/**']}\n")
+    change = await open_with(scene, dict.fromkeys(unwanted, LONG), server=server)
     assert change.attributes == attributes
     assert [file_of(change, path).unread for path in unwanted] == ["2,001 changed lines"] * 3
     assert not [call for path in unwanted for call in scene.calls() if path in call]

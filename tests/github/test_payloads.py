@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,11 +11,15 @@ import pytest
 from app.errors import BadPayload
 from app.github.payloads import parse_event
 from app.review.event import (
-    CheckEvent,
+    CheckAsked,
     CommentCreated,
     CommentKind,
     CommentRef,
+    Event,
+    MergeGroupAsked,
     OtherEvent,
+    PullAction,
+    PullRequestChanged,
     WithoutInstallation,
 )
 from app.review.pull import InstallationId, Target
@@ -49,18 +54,22 @@ EVENT = CommentCreated(
 
 
 def _comment(**changes: Any) -> bytes:
-    """A comment's payload; `changes` name a place as `comment__user` and give its value."""
-    payload = copy.deepcopy(COMMENT)
+    return json.dumps(_changed(COMMENT, changes)).encode()
+
+
+def _changed(payload: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A payload; `changes` name a place as `comment__user` and give its value."""
+    payload = copy.deepcopy(payload)
     for place, value in changes.items():
         *outer, last = place.split("__")
         inner = payload
         for key in outer:
             inner = inner[key]
         if value is ...:
-            del inner[last]
+            inner.pop(last, None)
         else:
             inner[last] = value
-    return json.dumps(payload).encode()
+    return payload
 
 
 def _parsed(**changes: Any) -> CommentCreated:
@@ -154,17 +163,221 @@ def test_an_unknown_event_is_another_event() -> None:
     assert event == OtherEvent(name="brand_new", action="made")
 
 
-@pytest.mark.parametrize("name", ["check_run", "check_suite"])
-def test_a_check_names_its_app(name: str) -> None:
-    body = json.dumps({"action": "completed", name: {"id": 1, "app": {"id": 8}}}).encode()
-    assert parse_event(name, body) == CheckEvent(name=name, action="completed", app_id=8)
+SHA, OTHER_SHA = "a" * 40, "b" * 40
+PLACE = Target(
+    installation_id=InstallationId(3), repository_id=9, owner="lovelace", repo="engine", number=0
+)
+COMMON: dict[str, Any] = {name: COMMENT[name] for name in ("repository", "sender", "installation")}
+PULL: dict[str, Any] = COMMON | {
+    "action": "opened",
+    "number": 7,
+    "pull_request": {
+        "head": {"sha": SHA, "repo": {"id": 9}},
+        "updated_at": "2026-01-02T03:04:05Z",
+        "user": {"login": "ada"},
+    },
+}
+LINK = {"id": 1, "number": 7, "head": {"sha": SHA}, "base": {"repo": {"id": 9}}}
+UPSTREAM = {"id": 2, "number": 8, "head": {"sha": SHA}, "base": {"repo": {"id": 10}}}
+QUEUE = f"gh-readonly-queue/release/1.0/pr-7-{OTHER_SHA}"
+RUN: dict[str, Any] = COMMON | {
+    "action": "rerequested",
+    "check_run": {
+        "head_sha": SHA,
+        "external_id": "run-1",
+        "app": {"id": 77},
+        "check_suite": {"head_branch": None, "head_sha": SHA},
+        "pull_requests": [LINK, UPSTREAM],
+    },
+}
+SUITE: dict[str, Any] = COMMON | {
+    "action": "rerequested",
+    "check_suite": {
+        "head_sha": SHA,
+        "head_branch": "feature",
+        "app": {"id": 77},
+        "pull_requests": [LINK],
+    },
+}
+GROUP: dict[str, Any] = COMMON | {
+    "action": "checks_requested",
+    "merge_group": {"head_sha": SHA, "head_ref": f"refs/heads/{QUEUE}", "base_sha": OTHER_SHA},
+}
 
 
-@pytest.mark.parametrize("check", [None, {}, {"app": None}, {"app": {"id": "8"}}, 5])
-def test_a_strange_check_is_nobodys(check: Any) -> None:
-    body = json.dumps({"action": "completed", "check_run": check}).encode()
-    event = parse_event("check_run", body)
-    assert event == CheckEvent(name="check_run", action="completed", app_id=None)
+def _event(name: str, payload: dict[str, Any], **changes: Any) -> Event:
+    return parse_event(name, json.dumps(_changed(payload, changes)).encode())
+
+
+def test_an_opened_pull_request_is_read() -> None:
+    assert _event("pull_request", PULL) == PullRequestChanged(
+        target=replace(PLACE, number=7),
+        action=PullAction.OPENED,
+        sender="ada",
+        head_sha=SHA,
+        updated_at="2026-01-02T03:04:05Z",
+    )
+
+
+@pytest.mark.parametrize("action", [*PullAction])
+def test_every_action_that_may_concern_us_is_read(action: PullAction) -> None:
+    changes = {"base": {"ref": {"from": "main"}}}
+    event = _event("pull_request", PULL, action=action.value, changes=changes)
+    assert isinstance(event, PullRequestChanged)
+    assert event.action is action
+
+
+def test_what_a_deleted_fork_and_deleted_accounts_leave_is_read() -> None:
+    gone = _event(
+        "pull_request", PULL, pull_request__head__repo=None, pull_request__user=None, sender=None
+    )
+    assert isinstance(gone, PullRequestChanged)
+    assert (gone.head_sha, gone.sender) == (SHA, "")
+
+
+def test_a_label_is_named() -> None:
+    event = _event("pull_request", PULL, action="labeled", label={"name": "review me"})
+    assert isinstance(event, PullRequestChanged)
+    assert event.label == "review me"
+
+
+@pytest.mark.parametrize("changes", [..., {}, {"title": {"from": "x"}}, {"base": None}])
+def test_an_edit_of_anything_but_the_base_is_another_event(changes: Any) -> None:
+    event = _event("pull_request", PULL, action="edited", changes=changes)
+    assert event == OtherEvent(name="pull_request", action="edited")
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("pull_request", "assigned"),
+        ("pull_request", "unlabeled"),
+        ("pull_request", "enqueued"),
+        ("pull_request", "a new one"),
+        ("check_run", "created"),
+        ("check_run", "completed"),
+        ("check_suite", "requested"),
+        ("check_suite", "completed"),
+        ("merge_group", "destroyed"),
+    ],
+)
+def test_other_actions_are_not_looked_into(name: str, action: str) -> None:
+    body = json.dumps({"action": action, "pull_request": 5, "check_run": "x"}).encode()
+    assert parse_event(name, body) == OtherEvent(name=name, action=action)
+
+
+def test_a_check_run_that_somebody_wants_again_is_read() -> None:
+    assert _event("check_run", RUN) == CheckAsked(
+        name="check_run",
+        action="rerequested",
+        app_id=77,
+        target=PLACE,
+        sender="ada",
+        head_sha=SHA,
+        run_id="run-1",
+        numbers=(7,),
+    )
+
+
+def test_a_button_is_named() -> None:
+    button = {"identifier": "full-review"}
+    event = _event("check_run", RUN, action="requested_action", requested_action=button)
+    assert isinstance(event, CheckAsked)
+    assert event.button == "full-review"
+
+
+def test_a_check_suite_has_no_run() -> None:
+    assert _event("check_suite", SUITE) == CheckAsked(
+        name="check_suite",
+        action="rerequested",
+        app_id=77,
+        target=PLACE,
+        sender="ada",
+        head_sha=SHA,
+        numbers=(7,),
+    )
+
+
+@pytest.mark.parametrize("app", [..., None])
+def test_a_check_without_an_app_is_nobody_s(app: Any) -> None:
+    event = _event("check_run", RUN, check_run__app=app)
+    assert isinstance(event, CheckAsked)
+    assert event.app_id is None
+
+
+@pytest.mark.parametrize("external_id", [..., None, ""])
+def test_a_check_run_without_an_external_id_has_no_run(external_id: Any) -> None:
+    event = _event("check_run", RUN, check_run__external_id=external_id)
+    assert isinstance(event, CheckAsked)
+    assert event.run_id == ""
+
+
+def test_a_merge_group_names_its_pull_request_in_its_ref() -> None:
+    assert _event("merge_group", GROUP) == MergeGroupAsked(
+        target=replace(PLACE, number=7), sender="ada", head_sha=SHA
+    )
+
+
+@pytest.mark.parametrize(
+    ("ref", "number"),
+    [
+        (f"refs/heads/gh-readonly-queue/main/pr-104-{SHA}", 104),
+        (f"gh-readonly-queue/main/pr-104-{SHA}", 104),
+        (f"refs/heads/gh-readonly-queue/a/pr-1-{SHA}/pr-2-{SHA}", 2),
+        ("refs/heads/gh-readonly-queue/main/pr-104", 0),
+        (f"refs/heads/gh-readonly-queue/main/pr-0-{SHA}", 0),
+        (f"refs/heads/gh-readonly-queue/main/pr-{'9' * 30}-{SHA}", 0),
+        (f"refs/heads/main/pr-104-{SHA}", 0),
+        ("", 0),
+    ],
+)
+def test_the_number_in_a_queue_s_ref(ref: str, number: int) -> None:
+    event = _event("merge_group", GROUP, merge_group__head_ref=ref)
+    assert isinstance(event, MergeGroupAsked)
+    assert event.target.number == number
+
+
+def test_a_check_of_a_merge_queue_is_asked_for_by_the_queue() -> None:
+    expected = MergeGroupAsked(
+        target=replace(PLACE, number=7), sender="ada", head_sha=SHA, app_id=77
+    )
+    run = _event("check_run", RUN, check_run__check_suite__head_branch=QUEUE)
+    assert run == _event("check_suite", SUITE, check_suite__head_branch=QUEUE) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("pull_request", PULL),
+        ("check_run", RUN),
+        ("check_suite", SUITE),
+        ("merge_group", GROUP),
+    ],
+)
+def test_without_an_installation_nothing_is_looked_into(name: str, payload: dict[str, Any]) -> None:
+    event = _event(name, payload, installation=..., repository=...)
+    assert event == WithoutInstallation(name=name, action=payload["action"])
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "changes", "path"),
+    [
+        ("pull_request", PULL, {"number": 0}, "$.number"),
+        ("pull_request", PULL, {"pull_request__head__sha": "../x"}, "$.pull_request.head.sha"),
+        ("pull_request", PULL, {"pull_request": None}, "$.pull_request"),
+        ("pull_request", PULL, {"repository__name": ".."}, "$.repository.name"),
+        ("check_run", RUN, {"check_run__head_sha": "HEAD"}, "$.check_run.head_sha"),
+        ("check_run", RUN, {"check_run__pull_requests": [{}]}, "$.check_run.pull_requests"),
+        ("check_suite", SUITE, {"check_suite__head_sha": None}, "$.check_suite.head_sha"),
+        ("merge_group", GROUP, {"merge_group__head_sha": ...}, "head_sha"),
+    ],
+)
+def test_a_wrong_field_of_these_events_is_named_too(
+    name: str, payload: dict[str, Any], changes: dict[str, Any], path: str
+) -> None:
+    with pytest.raises(BadPayload) as refused:
+        _event(name, payload, **changes)
+    assert path in str(refused.value)
 
 
 NO_JSON_OBJECT = [

@@ -9,7 +9,8 @@ from app.demo.faults import Fault
 from app.demo.records import Review as Posted
 from app.errors import AppError, Forbidden, Locked, Overtaken
 from app.github.publisher import GitHubPublisher
-from app.github.transport import MayHaveHappened
+from app.github.transport import GitHub, MayHaveHappened
+from app.github.user_token import TokenCredentials
 from app.ports import Run
 from app.review.diff import Side
 from app.review.findings import Location
@@ -263,3 +264,46 @@ async def test_after_any_refusal_a_second_attempt_posts_one_review(scene: Scene,
         await publish(scene)
     await publish(scene, run=Run(id=RUN.id, attempt=2))
     assert_one_review(scene)
+
+
+@pytest.fixture
+def person(scene: Scene) -> GitHub:
+    """GitHub as it is for somebody with a token."""
+    token = scene.state.personal_token("riley")
+    return GitHub(scene.connection, TokenCredentials(scene.connection, token))
+
+
+async def publish_as(person: GitHub, scene: Scene) -> None:
+    await GitHubPublisher(person).publish(scene.change(), RUN, review_of(scene))
+
+
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
+async def test_a_person_s_review_is_posted_once_too(
+    scene: Scene, person: GitHub, fault: Fault
+) -> None:
+    scene.state.faults.append(copy(fault))
+    if fault.status == 429:
+        scene.state.faults[0].headers = {"retry-after": "3"}
+    scene.state.review(scene.pull, "mallory", review_of(scene).body)
+    await publish_as(person, scene)
+    assert [(r.author, r.state) for r in posted(scene)] == [
+        ("mallory", "COMMENTED"),
+        ("riley", "COMMENTED"),
+    ]
+    assert not any(call.startswith("GET /app") for call in scene.calls())
+
+
+async def test_a_person_s_own_draft_is_never_deleted(scene: Scene, person: GitHub) -> None:
+    scene.state.review(scene.pull, "riley", "Not done yet.", review_state="PENDING")
+    with pytest.raises(Forbidden) as caught:
+        await publish_as(person, scene)
+    assert caught.value.remedy.startswith("Submit or discard it")
+    assert [review.body for review in posted(scene)] == ["Not done yet."]
+
+
+async def test_what_an_earlier_run_left_in_a_person_s_name_is_replaced(
+    scene: Scene, person: GitHub
+) -> None:
+    scene.state.review(scene.pull, "riley", review_marker("run-0", "h"), review_state="PENDING")
+    await publish_as(person, scene)
+    assert [(r.author, r.body) for r in posted(scene)] == [("riley", review_of(scene).body)]

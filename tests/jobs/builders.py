@@ -48,11 +48,17 @@ def target(number: int = 1, *, installation: int = 7, repository: int = 70) -> T
 
 
 def review(
-    number: int = 1, *, installation: int = 7, key: str | None = None, supersedes: bool = False
+    number: int = 1,
+    *,
+    installation: int = 7,
+    key: str | None = None,
+    supersedes: bool = False,
+    is_automatic: bool = False,
 ) -> NewJob:
     key = key or f"review/{installation}/{number}"
+    pull = target(number, installation=installation)
     return NewJob(
-        work=Review(target=target(number, installation=installation), comment=COMMENT),
+        work=Review(target=pull, comment=COMMENT, is_automatic=is_automatic),
         run_id=RunId(f"run-{key}"),
         dedupe_key=key,
         supersedes=supersedes,

@@ -5,8 +5,13 @@ import pytest
 
 from app.jobs.job import (
     ENDED,
+    LANE_OF,
     NEXT,
+    Again,
+    Close,
     JobState,
+    Look,
+    MergeGroup,
     Respond,
     Review,
     Work,
@@ -14,6 +19,7 @@ from app.jobs.job import (
     decode_work,
     encode_work,
     ending_after_crash,
+    name_run,
 )
 from app.review.focus import Area
 from tests.jobs.builders import COMMENT, target
@@ -22,6 +28,10 @@ WORKS: list[Work] = [
     Respond(target=target(), comment=COMMENT, line="@codex review für “perf”"),
     Review(target=target(), areas=(Area.SECURITY,), full=True, wish="leaks", comment=COMMENT),
     Review(target=target(), is_automatic=True),
+    Look(target=target(), trigger="label:“review me”"),
+    Close(target=target()),
+    Again(target=target(), head_sha="a", asked_run="r", numbers=(1, 2), full=True),
+    MergeGroup(target=target(), head_sha="a"),
 ]
 
 
@@ -34,6 +44,21 @@ def test_work_of_another_release_is_read_with_unknown_fields_and_without_later_o
     text = """{"type": "review", "since": "later", "target": {"installation_id": 7,
         "repository_id": 70, "owner": "acme", "repo": "shop", "number": 1}}"""
     assert decode_work(text) == Review(target=target())
+
+
+@pytest.mark.parametrize("kind", ["look", "close", "again", "merge_group"])
+def test_what_needs_a_field_that_is_not_there_is_refused(kind: str) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_work(f'{{"type": "{kind}"}}')
+
+
+def test_every_kind_of_work_has_a_lane() -> None:
+    assert set(LANE_OF) == {type(work) for work in WORKS}
+
+
+def test_the_same_parts_name_the_same_run() -> None:
+    assert name_run("a", "b") == name_run("a", "b") != name_run("a", "c")
+    assert name_run("\udcff") != name_run("\udcfe")
 
 
 def test_work_of_an_unknown_kind_is_refused() -> None:

@@ -256,6 +256,16 @@ async def test_a_newer_review_supersedes_older_ones_of_its_pull_request(jobs: Jo
     assert await jobs.claim(Lane.REVIEW) is None
 
 
+async def test_one_that_nobody_asked_for_supersedes_only_its_like(jobs: Jobs) -> None:
+    await jobs.submit(None, [review(1, key="asked"), review(1, key="older", is_automatic=True)])
+    asked = await claimed(jobs)
+    await jobs.submit(None, [review(1, key="newer", is_automatic=True, supersedes=True)])
+    assert await jobs.renew(asked) is None
+    await jobs.finish(asked, JobState.DONE)
+    assert (await claimed(jobs)).dedupe_key == "newer"
+    assert await jobs.claim(Lane.REVIEW) is None
+
+
 async def test_a_review_that_is_not_stored_supersedes_nothing(jobs: Jobs) -> None:
     await jobs.submit(None, [review(1, supersedes=True)])
     running = await claimed(jobs)
@@ -319,3 +329,21 @@ async def test_a_stop_is_heard_at_once(jobs: Jobs) -> None:
     stops = jobs.stops()
     await jobs.submit(None, [review(supersedes=True)])
     assert stops.is_set()
+
+
+async def test_the_reviews_of_a_pull_request_are_those_that_wait_or_run_and_were_not_stopped(
+    jobs: Jobs,
+) -> None:
+    one, two, other = review(key="one"), review(key="two"), review(2)
+    await jobs.submit(None, [one, two, other, respond()])
+    running = await claimed(jobs)
+    assert [job.run_id for job in await jobs.reviews(target())] == [one.run_id, two.run_id]
+    assert [job.state for job in await jobs.reviews(target())] == [
+        JobState.RUNNING,
+        JobState.QUEUED,
+    ]
+    await jobs.cancel(target())
+    assert await jobs.reviews(target()) == ()
+    await jobs.submit(None, [review(key="three")])
+    await jobs.finish(running, JobState.CANCELLED)
+    assert [job.run_id for job in await jobs.reviews(target())] == ["run-three"]

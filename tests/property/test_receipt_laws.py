@@ -2,6 +2,7 @@
 
 import json
 
+import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from app.review.receipt import (
     conclude,
     decode_receipt,
     encode_receipt,
+    receipt_schema,
 )
 from tests.builders import (
     make_coverage,
@@ -26,6 +28,8 @@ from tests.builders import (
     make_location,
     make_outcome,
 )
+
+SCHEMA = jsonschema.Draft202012Validator(receipt_schema())
 
 # Lone surrogates, controls and quotes included.
 texts = st.one_of(st.text(st.characters(), max_size=30), st.sampled_from(["", '<&>"\\\x00' * 400]))
@@ -75,6 +79,8 @@ def test_a_receipt_keeps_to_its_limit_and_says_what_that_cost(receipt: Receipt, 
     cut = decode_receipt(text)
     assert cut.truncated == (cut != receipt)
     assert (cut.state, cut.conclusion) == (receipt.state, receipt.conclusion)
+    assert cut.findings_cut == len(receipt.findings) - len(cut.findings)
+    assert list(SCHEMA.iter_errors(json.loads(text))) == []
     kept = [finding.fingerprint for finding in cut.findings]
     assert kept == [finding.fingerprint for finding in receipt.findings][: len(kept)]
 

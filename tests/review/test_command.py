@@ -3,9 +3,12 @@
 import pytest
 
 from app.review.command import (
+    CancelCommand,
     Command,
     CommandLine,
     HelpCommand,
+    PauseCommand,
+    ResumeCommand,
     ReviewCommand,
     UnknownCommand,
     addresses,
@@ -99,9 +102,14 @@ def _commands(markdown: str) -> list[Command]:
         ("@codex estimate", UnknownCommand(text="estimate")),
         ("@codex ask why?", UnknownCommand(text="ask why")),
         ("@codex dismiss", UnknownCommand(text="dismiss")),
-        ("@codex pause", UnknownCommand(text="pause")),
-        ("@codex resume", UnknownCommand(text="resume")),
-        ("@codex cancel", UnknownCommand(text="cancel")),
+        ("@codex pause", PauseCommand()),
+        ("@codex Pause.", PauseCommand()),
+        ("@codex resume", ResumeCommand()),
+        ("@codex cancel!", CancelCommand()),
+        ("@codex pause reviews", UnknownCommand(text="pause reviews", did_you_mean="pause")),
+        ("@codex resmue", UnknownCommand(text="resmue", did_you_mean="resume")),
+        ("@codex cancle", UnknownCommand(text="cancle", did_you_mean="cancel")),
+        ("@codex cancel review", UnknownCommand(text="cancel review", did_you_mean="cancel")),
         ("@codex config", UnknownCommand(text="config")),
         ("@codex looks good to me", UnknownCommand(text="looks good to me")),
         ("@codex revіew", UnknownCommand(text="revіew", did_you_mean="review")),  # Cyrillic і

@@ -78,6 +78,15 @@ def test_alike_titles_on_touching_lines_are_one_problem_across_areas() -> None:
     assert len(merge((first, replace(second, title="No test for it"))).kept) == 2
 
 
+def test_a_third_telling_is_known_by_any_of_the_two_that_are_one() -> None:
+    first = make_finding(title="Loop skips the last item", evidence="a", confidence=0.8)
+    same_quote = make_finding(title="Off by one", evidence="a", confidence=0.9)
+    same_title = make_finding(title="The loop skips the last item", evidence="b", confidence=0.7)
+    gate = merge((first, same_quote, same_title))
+    assert [finding.title for finding in gate.kept] == ["Off by one"]
+    assert len(gate.dropped) == 2
+
+
 def test_untitled_findings_are_not_alike() -> None:
     one = make_finding(title="", evidence="a")
     assert len(merge((one, make_finding(title="", evidence="b"))).kept) == 2

@@ -1,7 +1,10 @@
 """The verdict: states, conclusions, and a receipt that is valid JSON whatever it tells."""
 
 import json
+import os
 
+import jsonschema
+import msgspec
 import pytest
 
 from app.review.answer import Usage
@@ -9,6 +12,7 @@ from app.review.config import Config
 from app.review.coverage import Covered, LeftOut, NotConcerned, Reason, Settled, Shown, Withheld
 from app.review.findings import NOT_CHECKED, Finding
 from app.review.masking import MASK
+from app.review.price import Spent
 from app.review.priority import Priority
 from app.review.pull import NotInDiff
 from app.review.receipt import (
@@ -16,6 +20,7 @@ from app.review.receipt import (
     NEVER,
     VERSION,
     Conclusion,
+    Receipt,
     ReceiptCoverage,
     ReceiptNotice,
     State,
@@ -25,6 +30,9 @@ from app.review.receipt import (
     encode_receipt,
     findings_of,
     is_blocked,
+    is_reviewed,
+    receipt_schema,
+    threshold,
 )
 from tests.builders import (
     BASE,
@@ -39,6 +47,7 @@ from tests.builders import (
     make_receipt,
     make_receipt_finding,
 )
+from tests.conftest import CHECKOUT
 
 SHOWN = Shown((0,))
 NO_ANSWER = LeftOut(Reason.MODEL_UNAVAILABLE)
@@ -184,7 +193,9 @@ def test_a_receipt_tells_everything_about_the_run() -> None:
             findings=(make_finding(rule="S1", suggestion="y", summary_reason="why"),),
             dropped=(make_dropped(),),
             notices=(NotInDiff(path="n.py", reason="not analysed"),),
-            usage=Usage(calls=2, input_tokens=10, output_tokens=3, is_estimated=True),
+            spent=Spent(
+                usage=Usage(calls=2, input_tokens=10, output_tokens=3, is_estimated=True), usd=0.5
+            ),
         )
     )
     assert json.loads(encode_receipt(receipt)) == {
@@ -247,7 +258,12 @@ def test_a_receipt_tells_everything_about_the_run() -> None:
             "input_tokens": 10,
             "output_tokens": 3,
             "is_estimated": True,
+            "usd": 0.5,
         },
+        "mistakes": [],
+        "unposted": "",
+        "truncated": False,
+        "findings_cut": 0,
     }
 
 
@@ -332,12 +348,13 @@ def test_details_go_first_and_urgent_findings_last() -> None:
         )
 
     assert left(length) == (False, 200, 200, 100, True)
-    assert left(length - 1) == (True, 0, 200, 100, True)
+    assert left(length - 2) == (True, 0, 200, 100, True)
     assert left(length - 15_000) == (True, 0, 0, 100, True)
     assert left(40_000) == (True, 0, 0, 100, False)
     truncated, _, _, n_findings, _ = left(MIN_LIMIT)
     assert truncated
     assert n_findings > 10
+    assert decode_receipt(encode_receipt(whole, MIN_LIMIT)).findings_cut == 100 - n_findings
     assert len(encode_receipt(whole, MIN_LIMIT)) > MIN_LIMIT - 300
 
 
@@ -356,6 +373,7 @@ def test_a_reason_without_end_is_cut_too() -> None:
         ('{"version": 1}', "no receipt"),
         (encode_receipt(make_receipt()).replace('"version":1', '"version":2'), "version 2"),
         (encode_receipt(make_receipt()).replace('"clean"', '"fine"'), "no receipt"),
+        (encode_receipt(make_receipt()).replace('"never"', '"P4"'), "no receipt"),
     ],
 )
 def test_what_is_no_receipt_is_refused(text: str, problem: str) -> None:
@@ -380,3 +398,63 @@ def test_a_finding_at_or_above_the_threshold_blocks(
         make_receipt_finding(priority=Priority.P1), make_receipt_finding(priority=Priority.P3)
     )
     assert is_blocked(receipt, fail_on) == blocked
+
+
+def test_a_receipt_knows_its_own_threshold() -> None:
+    change = make_change(config=Config(fail_on=Priority.P2))
+    assert threshold(conclude(make_outcome(change=change))) is Priority.P2
+    assert threshold(make_receipt()) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "n_cut", "fail_on", "is_static", "reviewed"),
+    [
+        (State.CLEAN, 0, Priority.P1, False, True),
+        (State.FINDINGS, 0, Priority.P1, False, True),
+        (State.FINDINGS, 2, Priority.P1, False, False),
+        (State.FINDINGS, 2, None, False, True),
+        (State.PARTIAL, 0, None, True, False),
+        (State.CHECKED, 0, None, False, False),
+        (State.CHECKED, 0, Priority.P1, True, True),
+        (State.CHECKED, 1, Priority.P1, True, False),
+        (State.FAILED, 0, None, True, False),
+    ],
+)
+def test_only_what_was_reviewed_and_is_known_to_the_last_finding_passes(
+    state: State, n_cut: int, fail_on: Priority | None, is_static: bool, reviewed: bool
+) -> None:
+    receipt = msgspec.structs.replace(make_receipt(state=state), findings_cut=n_cut)
+    assert is_reviewed(receipt, fail_on, is_static=is_static) is reviewed
+
+
+SCHEMA = CHECKOUT / ".github" / "receipt.schema.json"
+
+
+def test_the_schema_in_the_repository_is_the_code_s() -> None:
+    text = json.dumps(receipt_schema(), indent=2) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        SCHEMA.write_text(text, encoding="utf-8", newline="\n")
+    assert text == SCHEMA.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "receipt",
+    [
+        make_receipt(),
+        make_receipt(make_receipt_finding(rule="S1", summary_reason="why")),
+        make_receipt(head_sha=None),
+        broken_off(RUN, head_sha=None, state=State.FAILED, reason="why"),
+        conclude(make_outcome(findings=(make_finding(),), dropped=(make_dropped(),))),
+    ],
+)
+def test_receipts_obey_the_schema(receipt: Receipt) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    assert [
+        error.message for error in validator.iter_errors(json.loads(encode_receipt(receipt)))
+    ] == []
+
+
+def test_the_schema_refuses_what_is_no_receipt() -> None:
+    validator = jsonschema.Draft202012Validator(receipt_schema())
+    for wrong in ({}, {**json.loads(encode_receipt(make_receipt())), "state": "fine"}):
+        assert not validator.is_valid(wrong)

@@ -2,8 +2,11 @@
 
 import json
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from app.review.config import Mistake
 from app.review.findings import Finding
 from app.review.focus import Area
 from app.review.marker import FindingMarker, ReviewMarker, parse_markers
@@ -20,11 +23,15 @@ from app.review.render import (
     MAX_CHECK_TEXT,
     MAX_CHECK_TITLE,
     compose,
+    render_cancelled,
     render_check,
     render_failure,
     render_help,
     render_in_progress,
+    render_markdown,
+    render_paused,
     render_refusal,
+    render_resumed,
     render_terminal,
     render_title,
     render_unknown,
@@ -126,13 +133,54 @@ def test_the_check_run_of_a_clean_run() -> None:
     assert_golden("check_clean.md", f"{check.title}\n\n{check.summary}")
 
 
+def test_mistakes_of_the_configuration() -> None:
+    layer = "acme/shop: .github/codex-review.yml"
+    focus = Mistake(layer=layer, line=3, key="review.focus", expected="expected a list")
+    broken = Mistake(layer=layer, line=9, key="", expected="expected valid YAML")
+    receipt = replace(receipt_of(*SURE), mistakes=(str(focus), str(broken)))
+    shown = (compose(receipt, ()).body, render_check(receipt).summary)
+    assert_golden("mistakes.md", "\n\n---\n\n".join(shown))
+
+
+def test_of_many_mistakes_the_review_tells_some_and_says_where_the_others_are() -> None:
+    receipt = replace(receipt_of(*SURE), mistakes=("m" * 300,) * 100)
+    review, check = compose(receipt, ()).body, render_check(receipt).summary
+    assert (review.count("m" * 300), check.count("m" * 300)) == (3, 19)
+    assert "- and 97 more, in the check run\n" in review
+    assert "- and 81 more, in the receipt below\n" in check
+
+
 def test_the_terminal() -> None:
     assert_golden("terminal.txt", render_terminal(receipt_of(*SURE, ASIDE)))
+
+
+def test_a_terminal_is_told_what_a_receipt_could_not_hold_and_what_was_not_posted() -> None:
+    receipt = msgspec.structs.replace(make_receipt(), findings_cut=2, unposted="it is locked")
+    shown = render_terminal(receipt)
+    assert "2 more findings had no room in the receipt.\n" in shown
+    assert "The review could not be posted: it is locked\n" in shown
+
+
+def test_the_summary_of_a_job() -> None:
+    receipt = receipt_of(*SURE, ASIDE)
+    assert_golden("summary.md", render_markdown(receipt))
+
+
+def test_the_summary_of_a_job_has_every_finding_whole_or_says_how_many_more() -> None:
+    many = make_receipt(*(make_receipt_finding(body=f"b{n} " * 400) for n in range(300)))
+    shown = render_markdown(many)
+    assert len(shown) < 300_000
+    n_told = shown.count("#### ")
+    assert 100 < n_told < 300
+    assert f"- and {300 - n_told} more, in the receipt" in shown
 
 
 def test_answers_in_the_conversation() -> None:
     said = (
         render_help("@codex"),
+        render_paused("@codex"),
+        render_resumed(),
+        render_cancelled("@codex"),
         render_unknown("@codex", "reveiw", "review"),
         render_unknown("@codex", "make me a sandwich", None),
         render_refusal("mallory", "write", "read"),
@@ -217,7 +265,7 @@ def hostile(summary_reason: str | None = None) -> Finding:
 def hostile_receipt(*findings: Finding) -> Receipt:
     change = make_change()
     found = conclude(make_outcome(change=change, findings=findings, model=EVIL)).findings
-    return make_receipt(
+    receipt = make_receipt(
         *found,
         state=State.PARTIAL,
         reason=EVIL,
@@ -225,6 +273,7 @@ def hostile_receipt(*findings: Finding) -> Receipt:
         notices=(ReceiptNotice(path=EVIL, reason=EVIL),),
         usage=ReceiptUsage(model=EVIL, calls=1),
     )
+    return replace(receipt, mistakes=(EVIL,))
 
 
 def assert_inert(markdown: str) -> None:

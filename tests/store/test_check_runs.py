@@ -53,6 +53,16 @@ async def test_the_checks_of_a_run_come_oldest_first_and_those_of_others_do_not(
     assert await checks.check_runs(CHECK.run_id) == (replace(first, id=1), second)
 
 
+async def test_the_checks_on_a_commit_are_those_of_all_runs(
+    checks: StoredCheckRuns, clock: FakeClock
+) -> None:
+    other = replace(CHECK, run_id=RunId("r2"), target=target(2))
+    for check in (other, CHECK, replace(CHECK, head_sha="b")):
+        await checks.keep_check(check)
+        clock.at += 1
+    assert await checks.checks_on("a") == (other, CHECK)
+
+
 async def test_what_is_forgotten_is_gone(checks: StoredCheckRuns) -> None:
     await checks.keep_check(CHECK)
     await checks.keep_check(replace(CHECK, head_sha="b"))

@@ -8,6 +8,7 @@ import pytest
 from app.review.answer import Answer, Usage
 from app.review.history import History
 from app.review.pull import RunId
+from app.review.receipt import State, broken_off
 from app.store.database import open_database
 from app.store.memory import Store
 from tests.jobs.builders import FakeClock, target
@@ -103,3 +104,25 @@ async def test_a_value_is_made_once(store: Store) -> None:
     assert await store.value("secret", lambda: "first") == "first"
     assert await store.value("secret", lambda: "second") == "first"
     assert await store.value("other", lambda: "third") == "third"
+
+
+async def test_the_last_verdict_is_that_of_the_last_run_that_came_to_one(
+    store: Store, clock: FakeClock
+) -> None:
+    assert await store.last_verdict(target(1)) is None
+    broken = broken_off(RunId("r3"), head_sha="h", state=State.FAILED, reason="it broke")
+    for number, kept in ((1, receipt("r1", "f1")), (1, receipt("r2")), (1, broken)):
+        await store.keep(target(number), kept)
+        clock.at += 1
+    await store.keep(target(2), receipt("r4"))
+    assert await store.last_verdict(target(1)) == receipt("r2")
+
+
+async def test_a_pause_holds_for_one_pull_request_until_it_is_over(store: Store) -> None:
+    assert not await store.is_paused(target(1))
+    await store.pause(target(1), True)
+    assert await store.is_paused(target(1, installation=8))
+    assert not await store.is_paused(target(2))
+    assert not await store.is_paused(target(1, repository=71))
+    await store.pause(target(1), False)
+    assert not await store.is_paused(target(1))

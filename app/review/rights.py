@@ -1,0 +1,35 @@
+"""Who may command, and whose pull requests are reviewed without a command. Asks nobody."""
+
+from app.review.config import AutomaticFor, Config, MayCommand
+
+_REACH: dict[str, int] = {"none": 0, "read": 1, "write": 2, "admin": 3}
+"""Permissions in GitHub's words; one that is not here reaches nothing."""
+
+
+def may_command(permission: str, config: Config, *, is_author: bool) -> bool:
+    """Say whether a person with this permission may command on a pull request."""
+    if config.may_command is MayCommand.AUTHOR and is_author:
+        return True
+    return _reaches(permission, least_to_command(config))
+
+
+def least_to_command(config: Config) -> str:
+    """Return the permission that somebody needs who is not the author."""
+    is_author = config.may_command is MayCommand.AUTHOR
+    return MayCommand.WRITE.value if is_author else config.may_command.value
+
+
+def may_bot_command(login: str, config: Config) -> bool:
+    """Say whether a bot is on the list of those that may command."""
+    return login.casefold() in {bot.casefold() for bot in config.bots}
+
+
+def may_have_automatic(permission: str, config: Config) -> bool:
+    """Say whether pull requests of somebody with this permission are reviewed automatically."""
+    if config.automatic_for is AutomaticFor.ANYONE:
+        return True
+    return _reaches(permission, config.automatic_for.value)
+
+
+def _reaches(permission: str, least: str) -> bool:
+    return _REACH.get(permission, 0) >= _REACH[least]

@@ -1,0 +1,14 @@
+"""Scripted models as a run is handed them."""
+
+from app.bootstrap import SystemClock
+from app.llm.metered import LedgerOfOneRun, Meter, MeteredModels
+from app.ports import Model
+from app.review.price import Limits, Price
+
+
+def models_of(model: Model | None, price: Price | None = None) -> MeteredModels | None:
+    """Count what a model costs, without a limit; no price is no known one."""
+    if model is None:
+        return None
+    prices = {model.name: price} if price else {}
+    return MeteredModels(model, Meter(LedgerOfOneRun(), prices, Limits(), SystemClock()))
