@@ -43,7 +43,7 @@ from app.github.posted import PostedVerdicts
 from app.github.publisher import GitHubPublisher
 from app.github.transport import Connection, GitHub
 from app.github.user_token import TokenCredentials
-from app.handlers import Handlers
+from app.handlers import Handlers, Waits
 from app.intake import Rules
 from app.jobs.job import Lane
 from app.jobs.sqlite import Limit, SqliteJobs
@@ -53,7 +53,7 @@ from app.llm.fallback import WithFallback
 from app.llm.ladder import Api
 from app.llm.metered import LedgerOfOneRun, Meter, MeteredModels
 from app.llm.model import ServedModel
-from app.llm.server import warn_of_models
+from app.llm.server import Account, warn_of_models
 from app.pipeline import plan_what_is_left, run_review
 from app.ports import (
     Changes,
@@ -92,8 +92,7 @@ from app.web.webhook import Door, webhook
 
 RESPOND_SLOTS = 8
 LOOK_SLOTS = 4
-DEBOUNCE_S = 10.0
-"""Pushes within so many seconds are one automatic review, of the last."""
+WAITS = Waits()
 GRACE_S = 20.0
 """How long a stop waits for running reviews before it hands them back."""
 IDENTITY_RETRY_S = 30.0
@@ -162,7 +161,7 @@ async def running(
     *,
     grace_s: float = GRACE_S,
     intervals: Intervals = INTERVALS,
-    debounce_s: float = DEBOUNCE_S,
+    waits: Waits = WAITS,
 ) -> AsyncIterator[Starlette]:
     """Run the worker beside the web part that is yielded; stop both on leaving.
 
@@ -182,7 +181,7 @@ async def running(
 
         ledger = StoredLedger(database, clock)
         worker = await _worker(
-            settings, jobs, store, ledger, check_runs, github, slug, model_http, clock, debounce_s
+            settings, jobs, store, ledger, check_runs, github, slug, model_http, clock, waits
         )
         rules = Rules(
             app_id=settings.app_id,
@@ -465,7 +464,7 @@ async def _worker(
     slug: Callable[[], str | None],
     model_http: httpx.AsyncClient,
     clock: Clock,
-    debounce_s: float,
+    waits: Waits,
 ) -> Worker:
     asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
     sandbox = find_sandbox()
@@ -501,7 +500,12 @@ async def _worker(
         ),
         mentions=settings.mentions,
         slug=slug,
-        debounce_s=debounce_s,
+        clock=clock,
+        credit=Account(_model_connection(settings.model, model_http), clock)
+        if settings.model
+        else None,
+        max_reviews_per_day=settings.max_reviews_per_day,
+        waits=waits,
     )
     slots = {lane: limit.in_all for lane, limit in _limits(settings).items()}
     return Worker(

@@ -15,13 +15,15 @@ from app.jobs.job import (
     Look,
     MergeGroup,
     NewJob,
+    Parked,
     Respond,
     Review,
     Stopped,
 )
 from app.merge_queue import tell_queue
+from app.parking import park, take_up
 from app.pipeline import run_review
-from app.ports import Desk, Reaction, Run, Services
+from app.ports import Clock, Credit, Desk, Reaction, Run, Services
 from app.rerun import review_again
 from app.respond import respond
 from app.review.command import addresses
@@ -32,6 +34,20 @@ from app.review.receipt import Receipt, State, broken_off
 from app.review.render import render_failure
 
 NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
+ASK_THE_OPERATOR = "ask the operator of this app to look at its model server; its log says more"
+WAITS = (
+    "wait: it is reviewed once the operator has credit at the model server again"
+)
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Pushes within `debounce_s` seconds are one automatic review, of the last; what ran out of
+    credit looks for some every `park_s` seconds."""
+
+    debounce_s: float = 10.0
+    park_s: float = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +59,10 @@ class Handlers:
     asking: Asking
     mentions: tuple[str, ...]
     slug: Callable[[], str | None]
-    debounce_s: float
+    clock: Clock
+    credit: Credit | None
+    max_reviews_per_day: int | None
+    waits: Waits
 
     async def handle(self, job: Job) -> Sequence[NewJob]:
         """Do a job's work; return the jobs that follow from it."""
@@ -52,9 +71,12 @@ class Handlers:
                 mentions = addresses(self.mentions, self.slug())
                 return await respond(job.work, job.run_id, self.desk, mentions)
             case Review():
-                await self._review(job, job.work)
+                return await self._review(job, job.work)
+            case Parked():
+                now, delay_s = self.clock.now(), self.waits.park_s
+                return await take_up(job.work, job.run_id, self.desk, self.credit, now, delay_s)
             case Look():
-                return await look(job.work, job.run_id, self.desk, self.debounce_s)
+                return await look(job.work, job.run_id, self.desk, self.waits.debounce_s)
             case Close():
                 await stop_automatic(job.target, self.desk.jobs)
             case Again():
@@ -102,20 +124,32 @@ class Handlers:
             return DEFAULTS
         return configured.config
 
-    async def _review(self, job: Job, work: Review) -> None:
+    async def _review(self, job: Job, work: Review) -> Sequence[NewJob]:
+        await self._keep_to_daily_limit(work.target)
         request = Request(
             areas=work.areas, full=work.full, wish=work.wish, is_automatic=work.is_automatic
         )
         run = Run(id=job.run_id, attempt=job.attempt, renew=lambda: self._renew(job))
         receipt = await run_review(work.target, request, run, self.services, self.asking)
         _log(receipt)
+        parked = await park(work, receipt, self.credit, self.clock.now(), self.waits.park_s)
         if work.comment is None:
-            return
+            return parked
         if receipt.state is State.CLEAN:
             await self.desk.conversation.react(work.target, work.comment, Reaction.THUMBS_UP)
         elif receipt.state in NOT_REVIEWED:
-            remedy = "ask the operator of this app to look at its model server; its log says more"
+            remedy = WAITS if parked else ASK_THE_OPERATOR
             await self._tell(work.target, work.comment, job.run_id, receipt.reason, remedy)
+        return parked
+
+    async def _keep_to_daily_limit(self, target: Target) -> None:
+        """Raise Permanent where this installation has had its reviews; this one counts already."""
+        most = self.max_reviews_per_day
+        if most and await self.desk.jobs.n_reviewed(target, self.clock.now() - DAY_S) > most:
+            raise Permanent(
+                f"the limit of {most} reviews in 24 hours is reached",
+                remedy="ask again later, or have the operator raise MAX_REVIEWS_PER_DAY",
+            )
 
     async def _renew(self, job: Job) -> None:
         ending = await self.desk.jobs.renew(job)

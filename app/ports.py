@@ -211,6 +211,11 @@ class Answers(Protocol):
     async def put(self, key: str, answer: Answer) -> None: ...
 
 
+class Credit(Protocol):
+    async def has_credit(self) -> bool | None:
+        """Say whether the model server answers for money that is left; None: it does not tell."""
+
+
 class Ledger(Protocol):
     """What model calls have cost, by account."""
 
@@ -393,6 +398,10 @@ class Jobs(Protocol):
     async def reviews(self, target: Target) -> Sequence[Job]:
         """Return the reviews of a pull request that wait or run and were not stopped, oldest
         first."""
+
+    async def n_reviewed(self, target: Target, since: float) -> int:
+        """Count the reviews of the target's installation that began since then and were not in
+        vain."""
 
     async def counts(self) -> Mapping[tuple[Lane, JobState], int]:
         """Count the jobs that we still remember."""

@@ -37,6 +37,7 @@ from app.demo.records import (
     ReviewComment,
 )
 from app.demo.state import AppIdentity, State
+from app.handlers import Waits
 from app.ports import Clock
 from app.recovery import Intervals
 from app.review.config import CONFIG_PATH
@@ -124,6 +125,7 @@ class World:
         grace_s: float = 5.0,
         intervals: Intervals = INTERVALS,
         debounce_s: float = 0.0,
+        park_s: float = 0.05,
     ) -> AsyncIterator[None]:
         """Run our program; leaving stops it as a deploy would."""
         settings = read_settings(
@@ -150,7 +152,7 @@ class World:
                 self.clock,
                 grace_s=grace_s,
                 intervals=intervals,
-                debounce_s=debounce_s,
+                waits=Waits(debounce_s=debounce_s, park_s=park_s),
             ) as app,
         ):
             self.state.hook.url, self.state.hook.transport = HOOK, httpx.ASGITransport(app=app)

@@ -112,7 +112,16 @@ class MergeGroup(msgspec.Struct, frozen=True, kw_only=True, tag="merge_group"):
     head_sha: str
 
 
-Work = Respond | Review | Look | Close | Again | MergeGroup
+class Parked(msgspec.Struct, frozen=True, kw_only=True, tag="parked"):
+    """Wait for money, then review. `run` is the run that had none, `since` when (epoch seconds)."""
+
+    target: Target
+    review: Review
+    run: str
+    since: float
+
+
+Work = Respond | Review | Look | Close | Again | MergeGroup | Parked
 
 LANE_OF: Mapping[type, Lane] = {
     Respond: Lane.RESPOND,
@@ -121,6 +130,7 @@ LANE_OF: Mapping[type, Lane] = {
     Close: Lane.LOOK,
     Again: Lane.RESPOND,
     MergeGroup: Lane.RESPOND,
+    Parked: Lane.LOOK,
 }
 
 
@@ -208,7 +218,8 @@ def encode_work(work: Work) -> str:
 
 def decode_work(text: str) -> Work:
     """Read work of any release. Raises msgspec.DecodeError when this one cannot."""
-    return msgspec.json.decode(text, type=Respond | Review | Look | Close | Again | MergeGroup)
+    work: Work = msgspec.json.decode(text, type=Work)
+    return work
 
 
 def ending_after_crash(crashes: int, ending: JobState | None) -> JobState | None:

@@ -140,6 +140,18 @@ class SqliteJobs:
         )
         return tuple(_job(row) for row in rows)
 
+    async def n_reviewed(self, target: Target, since: float) -> int:
+        row = await self._database.transact(
+            lambda c: c.execute(
+                """
+                SELECT count(*) AS n FROM jobs
+                WHERE lane = 'review' AND state IN ('queued', 'running', 'done')
+                    AND installation_id = ? AND started_at >= ?""",
+                (target.installation_id, since),
+            ).fetchone()
+        )
+        return int(row["n"])
+
     async def counts(self) -> Mapping[tuple[Lane, JobState], int]:
         rows = await self._database.transact(
             lambda c: c.execute(

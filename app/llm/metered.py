@@ -3,9 +3,11 @@
 Knows prices, limits and what is on its way at this moment; where the sums are kept it does not.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -76,6 +78,15 @@ class LedgerOfOneRun:
         return {account: self._spent.get(account, NOTHING_SPENT) for account in accounts}
 
 
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What a call is booked on, and `whose` limit in USD holds there; None is no limit."""
+
+    name: str
+    limit_usd: float | None
+    whose: str
+
+
 class Meter:
     """Counts what all reviews spend, together and each."""
 
@@ -86,6 +97,7 @@ class Meter:
         self._clock = clock
         self._on_their_way: Counter[str] = Counter()
         """Account → micro-USD that calls without an answer may cost."""
+        self._freed = asyncio.Event()
 
     def over(self, model: Model, target: Target, run_id: RunId, review_usd: float | None) -> Model:
         """Return the model as one run may use it. `review_usd` may only lower the limit."""
@@ -101,37 +113,48 @@ class Meter:
 
     def accounts(
         self, target: Target, run_id: RunId, review_usd: float | None
-    ) -> Sequence[tuple[str, float | None, str]]:
-        """Return what a call is booked on: account, its limit in USD, whose limit that is."""
+    ) -> Sequence[_Account]:
+        """Return what a call is booked on."""
         month = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m")
         pull = f"pull/{target.repository_id}/{target.number}"
         return (
-            (account_of(run_id), review_usd, "one review"),
-            (pull, self._limits.pull_request_usd, "one pull request"),
-            (f"month/{month}", self._limits.month_usd, "this month"),
+            _Account(account_of(run_id), review_usd, "one review"),
+            _Account(pull, self._limits.pull_request_usd, "one pull request"),
+            _Account(f"month/{month}", self._limits.month_usd, "this month"),
         )
 
-    @contextmanager
-    def reserved(self, accounts: Sequence[str], usd: float) -> Iterator[None]:
-        """Hold what a call may cost, until it is booked or was for nothing."""
-        held = Counter(dict.fromkeys(accounts, round(usd * 1e6)))
+    @asynccontextmanager
+    async def reserved(self, accounts: Sequence[_Account], usd: float) -> AsyncIterator[None]:
+        """Hold what a call may cost, until it is booked or was for nothing.
+
+        Where only what others hold is in the way, wait for them. Raises OverBudget where a limit
+        leaves no room for this call.
+        """
+        while not await self._has_room(accounts, usd):
+            await self._freed.wait()
+        held = Counter(dict.fromkeys((account.name for account in accounts), round(usd * 1e6)))
         self._on_their_way.update(held)
         try:
             yield
         finally:
             self._on_their_way.subtract(held)
             self._on_their_way += Counter()
+            self._freed.set()
+            self._freed = asyncio.Event()
 
-    async def check(self, accounts: Sequence[tuple[str, float | None, str]]) -> None:
-        """Raise OverBudget where what is spent and on its way exceeds a limit."""
-        limited = [(account, usd, whose) for account, usd, whose in accounts if usd is not None]
+    async def _has_room(self, accounts: Sequence[_Account], usd: float) -> bool:
+        limited = [account for account in accounts if account.limit_usd is not None]
         if not limited:
-            return
-        spent = await self._ledger.spent([account for account, _, _ in limited])
-        for account, limit, whose in limited:
-            known = spent[account].usd or 0.0
-            if known + self._on_their_way[account] / 1e6 > limit:
-                raise OverBudget(f"the limit of {limit:g} USD for {whose} is reached")
+            return True
+        spent = await self._ledger.spent([account.name for account in limited])
+        has_room = True
+        for account in limited:
+            limit = account.limit_usd or 0.0
+            known = (spent[account.name].usd or 0.0) + usd
+            if known > limit:
+                raise OverBudget(f"the limit of {limit:g} USD for {account.whose} is reached")
+            has_room &= known + self._on_their_way[account.name] / 1e6 <= limit
+        return has_room
 
     async def book(self, accounts: Sequence[str], usage: Usage, price: Price | None) -> None:
         if usage.calls:
@@ -159,10 +182,10 @@ class _Metered:
     async def ask(self, prompt: Prompt) -> Answer:
         """Ask, and book what it cost whatever comes of it. Raises OverBudget without asking."""
         accounts = self._meter.accounts(self._target, self._run_id, self._review_usd)
-        names = [account for account, _, _ in accounts]
+        names = [account.name for account in accounts]
         price = self._meter.price(self.name)
-        with self._meter.reserved(names, price.of(_expected(prompt)) if price else 0.0):
-            await self._meter.check(accounts)
+        expected_usd = price.of(_expected(prompt)) if price else 0.0
+        async with self._meter.reserved(accounts, expected_usd):
             try:
                 answer = await self._model.ask(prompt)
             except ModelError as exc:

@@ -72,6 +72,23 @@ async def warn_of_models(connection: Connection, models: tuple[str, ...], clock:
             )
 
 
+class Account:
+    """The port Credit, of the account that a key belongs to."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    async def has_credit(self) -> bool | None:
+        """Ask the server; while it does not answer, there is none."""
+        try:
+            balance = await read_balance(self._connection, self._clock)
+        except ModelError as exc:
+            log.warning("model.balance_unknown", reason=str(exc))
+            return False
+        return None if balance is None else balance.has_credit
+
+
 def remarks(
     listed: Mapping[str, date | None] | None, models: tuple[str, ...], now: float
 ) -> tuple[tuple[str, str], ...]:
