@@ -29,8 +29,8 @@ from app.review.masking import mask
 from app.review.prompt import Prompt, Prompts, render_prompt, render_repair
 from app.review.pull import Change
 
-MAX_SPLITS = 2
-"""How often chunks are made smaller: to a quarter at most."""
+MAX_SPLITS = 3
+"""How often chunks are made smaller: to one area, then to a quarter at most."""
 TOO_LONG = (Reason.TOO_LONG, Reason.ANSWER_CUT)
 CONCERNS_ALL = (ModelDenied, OutOfCredit, OverBudget)
 """Errors after which no other question can be answered either."""

@@ -35,9 +35,7 @@ from app.review.render import render_failure
 
 NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
 ASK_THE_OPERATOR = "ask the operator of this app to look at its model server; its log says more"
-WAITS = (
-    "wait: it is reviewed once the operator has credit at the model server again"
-)
+WAITS = "wait: it is reviewed once the operator has credit at the model server again"
 DAY_S = 86_400.0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from posixpath import basename
 
 from app.errors import Unusable
+from app.review.classes import LOCKS
 from app.review.config import CONFIG_PATH, Ceilings, Config, Configured, Layer
 from app.review.config_file import read_config
 from app.review.diff import FileDiff, parse_diff
@@ -111,6 +112,7 @@ class GitChanges:
             attributes=await self._text(files, ATTRIBUTES),
             mistakes=tuple(map(str, configured.mistakes)),
             agents=tuple([(path, await self._text(files, path)) for path in agents]),
+            locks=frozenset(path for path in files if basename(path) in LOCKS),
         )
 
     async def confirm(self, change: Change) -> None:

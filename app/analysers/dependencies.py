@@ -7,7 +7,7 @@ exists or is sound is nobody's business here.
 import asyncio
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from posixpath import basename, dirname, join
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from app.analysers.manifests import (
     kind_of,
 )
 from app.ports import Child, Found
-from app.review.classes import FileClass, classify
+from app.review.classes import LOCKS_OF, FileClass, classify
 from app.review.diff import FileDiff, Status
 from app.review.findings import Candidate
 from app.review.focus import Area
@@ -192,10 +192,12 @@ def _pair(file: FileDiff, kind: str, content: bytes) -> _Pair | str:
 
 def _in_change(change: Change, read: Mapping[str, Read]) -> Iterator[Candidate]:
     paths = {file.path for file in change.diff.files}
+    locks = change.locks - paths
     for file in change.diff.files:
         was, now = read.get(file.path, (None, None))
         if now is not None:
-            yield from _located(file, _claims(file.path, was or Manifest(), now, paths))
+            yield from _located(file, _claims(file.path, was or Manifest(), now))
+            yield from _located(file, _unlocked(file.path, was or Manifest(), now, paths, locks))
         elif basename(file.path) in _LOCK_FILES:
             yield from _located(file, _locked(file))
 
@@ -230,7 +232,7 @@ def _line_of(added: Mapping[int, str], needles: tuple[str, ...]) -> int | None:
     return None
 
 
-def _claims(path: str, was: Manifest, now: Manifest, paths: set[str]) -> Iterator[_Claim]:
+def _claims(path: str, was: Manifest, now: Manifest) -> Iterator[_Claim]:
     for key, one in now.requirements.items():
         old = was.requirements.get(key)
         if old != one:
@@ -238,8 +240,6 @@ def _claims(path: str, was: Manifest, now: Manifest, paths: set[str]) -> Iterato
             yield from _looser(path, old, one, was)
     yield from _scripts(was, now)
     yield from _registries(was.registries, now.registries)
-    if basename(path) == "go.mod" and join(dirname(path), "go.sum") not in paths:
-        yield from _unlocked(was, now)
 
 
 def _source(path: str, old: Requirement | None, one: Requirement) -> Iterator[_Claim]:
@@ -363,21 +363,45 @@ def _registries(was: tuple[str, ...], now: tuple[str, ...]) -> Iterator[_Claim]:
             )
 
 
-def _unlocked(was: Manifest, now: Manifest) -> Iterator[_Claim]:
+def _unlocked(
+    path: str, was: Manifest, now: Manifest, changed: Collection[str], locks: Collection[str]
+) -> Iterator[_Claim]:
+    """Tell of the first requirement that the lock file beside it cannot know yet."""
+    lock = _stale_lock(path, changed, locks)
     replaced = {one.name for key, one in now.requirements.items() if key.startswith("replace")}
-    for key, one in now.requirements.items():
-        is_new = was.requirements.get(key) != one
-        if key.startswith("require\0") and is_new and one.name not in replaced:
+    for key, one in now.requirements.items() if lock else ():
+        section = key.partition("\0")[0]
+        is_locked = section not in ("build", "uv", "replace") and one.source is not Source.PATH
+        if is_locked and one.name not in replaced and was.requirements.get(key) != one:
+            name, lock_name = basename(path), basename(lock)
             yield _Claim(
                 "not-locked",
                 Priority.P2,
                 0.6,
-                "`go.mod` changed without `go.sum`",
-                "Go refuses to build with a version that `go.sum` has no checksum of.",
-                "Somebody builds it.",
+                f"`{name}` changed without `{lock_name}`",
+                f"`{lock}` still holds what was asked for before, so an install by it fails or "
+                "brings the old version.",
+                "Somebody installs what is locked.",
                 (one.name, one.text),
             )
             return
+
+
+def _stale_lock(path: str, changed: Collection[str], locks: Collection[str]) -> str:
+    """Find the nearest lock file that belongs to a manifest; empty where it changed as well.
+
+    Go writes one with the first requirement, so there it is missing rather than not in use.
+    """
+    names, folder = LOCKS_OF.get(basename(path), ()), dirname(path)
+    while True:
+        beside = [join(folder, name) for name in names]
+        if any(lock in changed for lock in beside):
+            return ""
+        if found := [lock for lock in beside if lock in locks or lock.endswith("go.sum")]:
+            return found[0]
+        if not folder:
+            return ""
+        folder = dirname(folder)
 
 
 def _locked(file: FileDiff) -> Iterator[_Claim]:

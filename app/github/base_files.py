@@ -15,6 +15,7 @@ from app import log
 from app.errors import Permanent
 from app.github.contents import Contents
 from app.github.transport import JSON, NotFound, Repository, decode
+from app.review.classes import LOCKS
 from app.review.guidelines import AGENTS, MAX_AGENTS_TEXT, agents_paths
 from app.review.pull import PullRequest, Sha
 
@@ -40,6 +41,7 @@ class BaseFiles:
 
     has_attributes: bool = False
     agents: tuple[str, ...] = ()
+    locks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,4 +109,5 @@ def _parse(body: bytes) -> BaseFiles:
     return BaseFiles(
         has_attributes=ATTRIBUTES in files,
         agents=tuple(path for path in files if basename(path) == AGENTS),
+        locks=frozenset(path for path in files if basename(path) in LOCKS),
     )

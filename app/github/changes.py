@@ -144,6 +144,7 @@ class GitHubChanges:
             attributes=attributes,
             mistakes=(*map(str, configured.mistakes), *agents.unread),
             agents=agents.texts,
+            locks=base.locks,
         )
 
     async def look(self, target: Target) -> tuple[PullRequest, Configured]:

@@ -3,7 +3,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -11,6 +11,21 @@ from posixpath import basename, splitext
 
 from app.review.diff import FileDiff, Line, Status
 from app.review.globs import Globs, compile_globs, compile_list
+
+LOCKS_OF: Mapping[str, tuple[str, ...]] = {
+    "package.json": (
+        *("package-lock.json", "npm-shrinkwrap.json", "yarn.lock"),
+        *("pnpm-lock.yaml", "bun.lock", "bun.lockb"),
+    ),
+    "pyproject.toml": ("uv.lock", "poetry.lock", "pdm.lock"),
+    "Pipfile": ("Pipfile.lock",),
+    "Cargo.toml": ("Cargo.lock",),
+    "Gemfile": ("Gemfile.lock",),
+    "composer.json": ("composer.lock",),
+    "go.mod": ("go.sum",),
+}
+"""Manifest → lock files that may belong to it, in its own folder or one above."""
+LOCKS = frozenset(lock for locks in LOCKS_OF.values() for lock in locks)
 
 
 class FileClass(StrEnum):

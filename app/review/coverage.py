@@ -206,6 +206,7 @@ class Plan:
     rows: tuple[Row, ...]
     shown: Mapping[Place, str]
     rules_hash: str
+    budget_tokens: int
     hunks: tuple[HunkToShow, ...] = ()
 
 
@@ -291,38 +292,41 @@ def plan_review(
         rows=(*(_row(n, draft, chunks) for n, draft in enumerate(drafts)), *damaged),
         shown={place: text for chunk in chunks.chunks for place, text in chunk.shown.items()},
         rules_hash=rules_hash,
+        budget_tokens=budget_tokens,
         hunks=hunks,
     )
 
 
 def split_chunks(plan: Plan, numbers: Collection[int], *, max_chunks: int) -> Plan:
-    """Show what these chunks were to show in new ones of at most half the size, at the end.
+    """Show what these chunks were to show in new ones, at the end: one area each, and of those
+    that had one area already at most half the lines.
 
     At most `max_chunks` new ones; what finds no room stays with its old chunk.
     """
-    hunks = tuple(
-        replace(hunk, areas=areas)
-        for hunk in plan.hunks
-        if (areas := _areas_in(plan.rows[hunk.row], numbers))
-    )
-    largest = max((chunk.tokens for chunk in plan.chunks if chunk.number in numbers), default=0)
+    failed = [chunk for chunk in plan.chunks if chunk.number in numbers]
+    has_one_area = all(len(chunk.areas) == 1 for chunk in failed)
+    largest = max((chunk.tokens for chunk in failed), default=0)
+    budget = largest // 2 if has_one_area else plan.budget_tokens
     first = max((chunk.number for chunk in plan.chunks), default=0) + 1
-    new = make_chunks(hunks, budget_tokens=largest // 2, max_chunks=max_chunks, first=first)
-    shown = {place: text for chunk in new.chunks for place, text in chunk.shown.items()}
-    return replace(
-        plan,
-        chunks=plan.chunks + new.chunks,
-        rows=tuple(_moved(number, row, new) for number, row in enumerate(plan.rows)),
-        shown={**plan.shown, **shown},
-    )
+    for area in dict.fromkeys(area for chunk in failed for area in chunk.areas):
+        hunks = tuple(
+            replace(hunk, areas=(area,))
+            for hunk in plan.hunks
+            if _is_in(plan.rows[hunk.row], area, numbers)
+        )
+        new = make_chunks(hunks, budget_tokens=budget, max_chunks=max_chunks, first=first)
+        shown = {place: text for chunk in new.chunks for place, text in chunk.shown.items()}
+        rows = tuple(_moved(number, row, new) for number, row in enumerate(plan.rows))
+        plan = replace(
+            plan, chunks=plan.chunks + new.chunks, rows=rows, shown={**plan.shown, **shown}
+        )
+        first, max_chunks = first + len(new.chunks), max_chunks - len(new.chunks)
+    return plan
 
 
-def _areas_in(row: Row, numbers: Collection[int]) -> tuple[Area, ...]:
-    return tuple(
-        area
-        for area, state in row.areas.items()
-        if isinstance(state, Asked) and not set(numbers).isdisjoint(state.chunks)
-    )
+def _is_in(row: Row, area: Area, numbers: Collection[int]) -> bool:
+    state = row.areas.get(area)
+    return isinstance(state, Asked) and not set(numbers).isdisjoint(state.chunks)
 
 
 def _moved(number: int, row: Row, new: Chunks) -> Row:

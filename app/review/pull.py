@@ -60,7 +60,7 @@ class Change:
     `pull` is None on the terminal; `head_sha` is None where the head is no commit. `attributes` is
     the base's root `.gitattributes`, where it was fetched. `mistakes` are those of the
     configuration, in words. `agents` are the base's `AGENTS.md` files that may concern the diff:
-    path → text.
+    path → text. `locks` are paths of the base's lock files.
     """
 
     pull: PullRequest | None
@@ -74,3 +74,4 @@ class Change:
     attributes: str = ""
     mistakes: tuple[str, ...] = ()
     agents: tuple[tuple[str, str], ...] = ()
+    locks: frozenset[str] = frozenset()

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -267,6 +268,38 @@ async def test_go_sum_beside_go_mod_is_a_lock() -> None:
 
     found = await analyse(files, {"m/go.mod": "\n", "m/go.sum": "\n"})
 
+    assert found.candidates == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "lock", "old", "new", "is_told"),
+    [
+        ("package.json", "yarn.lock", npm(), npm(dependencies={"a": "^1.0.0"}), True),
+        ("web/package.json", "package-lock.json", npm(), npm(dependencies={"a": "^1.0.0"}), True),
+        ("package.json", "web/yarn.lock", npm(), npm(dependencies={"a": "^1.0.0"}), False),
+        ("package.json", "uv.lock", npm(), npm(dependencies={"a": "^1.0.0"}), False),
+        ("package.json", "yarn.lock", npm(), npm(description="a"), False),
+        ("package.json", "yarn.lock", npm(), npm(dependencies={"a": "file:../a"}), False),
+        ("pyproject.toml", "uv.lock", "", '[project]\ndependencies = ["a>=1,<2"]\n', True),
+        ("pyproject.toml", "uv.lock", "", '[build-system]\nrequires = ["a>=1,<2"]\n', False),
+        ("Cargo.toml", "Cargo.lock", "", '[dependencies]\na = "1.0"\n', True),
+        ("Gemfile", "Gemfile.lock", "", 'gem "a", "~> 1.0"\n', True),
+        ("composer.json", "composer.lock", "{}\n", npm(require={"a/b": "^1.0"}), True),
+    ],
+)
+async def test_a_lock_file_that_was_left_behind_is_told(
+    path: str, lock: str, old: str, new: str, is_told: bool
+) -> None:
+    change = replace(make_change({path: new}, {path: old}), locks=frozenset({lock}))
+    found = await Dependencies(LimitedChild()).find(change, contents({path: new}))
+    assert [c.rule for c in found.candidates] == ["not-locked"] * is_told
+
+
+async def test_a_lock_file_that_changed_too_is_none_left_behind() -> None:
+    files = {"package.json": npm(dependencies={"a": "^1.0.0"}), "yarn.lock": "a@^1.0.0:\n"}
+    change = make_change(files, {"package.json": npm(), "yarn.lock": "\n"})
+    change = replace(change, locks=frozenset({"yarn.lock"}))
+    found = await Dependencies(LimitedChild()).find(change, contents(files))
     assert found.candidates == ()
 
 

@@ -307,6 +307,17 @@ def test_a_chunk_that_was_too_long_is_shown_again_in_halves_and_the_others_stay(
     assert settle(again, outcomes | {2: Reason.TOO_LONG}).gaps == ()
 
 
+def test_a_chunk_of_several_areas_that_was_too_long_is_first_shown_area_by_area() -> None:
+    plan = plan_of(added("a.py", *(f"line_{n} = {n}" for n in range(40))), budget_tokens=3_000)
+    chunk = next(chunk for chunk in plan.chunks if len(chunk.areas) > 1)
+    again = split_chunks(plan, {chunk.number}, max_chunks=9)
+    new = again.chunks[len(plan.chunks) :]
+    assert [one.areas for one in new] == [(area,) for area in chunk.areas]
+    assert {one.text for one in new} == {chunk.text}
+    for one in new:
+        assert again.rows[0].areas[one.areas[0]] == Asked((one.number,))
+
+
 def test_what_finds_no_room_in_new_chunks_stays_with_the_one_that_was_too_long() -> None:
     plan = plan_of(added("a.py", *(f"line_{n} = {n}" for n in range(40))), budget_tokens=900)
     (number, *_) = (chunk.number for chunk in plan.chunks)
@@ -388,4 +399,4 @@ def test_a_file_without_hunks_has_a_row() -> None:
 
 def test_an_empty_diff_has_an_empty_plan() -> None:
     plan = plan_of("")
-    assert plan == Plan(chunks=(), rows=(), shown={}, rules_hash="")
+    assert (plan.chunks, plan.rows, plan.shown) == ((), (), {})
