@@ -28,10 +28,13 @@ from app.review.guidelines import guidelines_for
 from app.review.masking import mask
 from app.review.prompt import Prompt, Prompts, render_prompt, render_repair
 from app.review.pull import Change
+from app.review.text import cut, plain_line
 
 MAX_SPLITS = 3
 """How often chunks are made smaller: to one area, then to a quarter at most."""
-TOO_LONG = (Reason.TOO_LONG, Reason.ANSWER_CUT)
+TOO_LONG = (Reason.TOO_LONG, Reason.ANSWER_CUT, Reason.ANSWER_EMPTY)
+MAX_DETAIL = 200
+"""Characters of an error that are published: our own words, up to what a server said."""
 CONCERNS_ALL = (ModelDenied, OutOfCredit, OverBudget)
 """Errors after which no other question can be answered either."""
 
@@ -50,12 +53,13 @@ class Asking:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the model said. `plan` is what was asked in the end; `outcomes`: chunk number → None,
-    or why it was not reviewed; `models` are those that answered."""
+    or why it was not reviewed, of which `details` tell more; `models` are those that answered."""
 
     plan: Plan
     candidates: tuple[Candidate, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     outcomes: dict[int, Reason | None] = field(default_factory=dict)
+    details: dict[int, str] = field(default_factory=dict)
     models: frozenset[str] = frozenset()
 
 
@@ -80,6 +84,7 @@ async def ask_model(
         candidates=tuple(c for answer in answers for c in answer.parsed.candidates),
         dropped=tuple(d for answer in answers for d in answer.parsed.rejected),
         outcomes={answer.number: answer.outcome for answer in answers},
+        details={answer.number: answer.detail for answer in answers if answer.detail},
         models=frozenset(answer.model for answer in answers if answer.model),
     )
 
@@ -113,6 +118,7 @@ class _Answered:
 
     number: int
     outcome: Reason | None = None
+    detail: str = ""
     parsed: Parsed = field(default_factory=Parsed)
     model: str = ""
 
@@ -151,9 +157,10 @@ class _Round:
             error = mask(str(exc))
             log.warning("chunk.not_reviewed", chunk=number, reason=reason.value, error=error)
             begun = _begun(exc, chunk.areas) if isinstance(exc, AnswerCut) else Parsed()
-            return _Answered(number=number, outcome=reason, parsed=begun)
-        cut = Reason.ANSWER_CUT if parsed.was_cut else None
-        return _Answered(number=number, outcome=cut, parsed=parsed, model=model)
+            detail = cut(plain_line(error.partition(": ")[0]), MAX_DETAIL)
+            return _Answered(number=number, outcome=reason, detail=detail, parsed=begun)
+        outcome = Reason.ANSWER_CUT if parsed.was_cut else None
+        return _Answered(number=number, outcome=outcome, parsed=parsed, model=model)
 
 
 async def ask_for_candidates(
@@ -184,7 +191,7 @@ def why_not(error: ModelError | AnswerInvalid) -> Reason:
         case ModelRefused():
             return Reason.MODEL_REFUSED
         case AnswerCut():
-            return Reason.ANSWER_CUT
+            return Reason.ANSWER_CUT if error.text.strip() else Reason.ANSWER_EMPTY
         case PromptTooLong():
             return Reason.TOO_LONG
         case ModelDenied():
@@ -208,9 +215,9 @@ def _read(answer: Answer, areas: tuple[Area, ...]) -> tuple[Parsed, str]:
     return parsed, parsed.problem
 
 
-def _begun(cut: AnswerCut, areas: tuple[Area, ...]) -> Parsed:
+def _begun(error: AnswerCut, areas: tuple[Area, ...]) -> Parsed:
     """Keep the complete findings of an answer that was cut."""
     try:
-        return parse_answer(cut.text, areas=areas)
+        return parse_answer(error.text, areas=areas)
     except AnswerInvalid:
         return Parsed()

@@ -90,11 +90,16 @@ from app.store.memory import Store
 from app.store.spending import StoredLedger
 from app.web.webhook import Door, webhook
 
-RESPOND_SLOTS = 8
+RESPOND_SLOTS = 16
 LOOK_SLOTS = 4
+SHARE = 4
+"""Quick jobs of one installation that may run at once are one in so many: GitHub may slow down
+one installation, and the others shall not wait for it."""
 WAITS = Waits()
 GRACE_S = 20.0
 """How long a stop waits for running reviews before it hands them back."""
+SLOW_SENDERS_S = 3
+"""How long a stop waits for requests that are only half sent."""
 IDENTITY_RETRY_S = 30.0
 SLUG = "slug"
 """The name under which the App's own name is kept."""
@@ -128,7 +133,13 @@ async def serve(settings: Settings, host: str, port: int, *, pull_s: float | Non
         app = await stack.enter_async_context(
             running(settings, github, model, SystemClock(), intervals=intervals)
         )
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=SLOW_SENDERS_S,
+        )
         log.event("serve.started", address=listener.getsockname()[:2], model=_name(settings.model))
         looking = asyncio.create_task(_look_at_model(settings.model, model, SystemClock()))
         stack.callback(looking.cancel)
@@ -564,8 +575,8 @@ def _syntax(sandbox: Sandbox) -> Syntax:
 def _limits(settings: Settings) -> dict[Lane, Limit]:
     reviews = settings.max_concurrent_reviews
     return {
-        Lane.RESPOND: Limit(in_all=RESPOND_SLOTS, per_installation=RESPOND_SLOTS),
-        Lane.LOOK: Limit(in_all=LOOK_SLOTS, per_installation=LOOK_SLOTS),
+        Lane.RESPOND: Limit(in_all=RESPOND_SLOTS, per_installation=RESPOND_SLOTS // SHARE),
+        Lane.LOOK: Limit(in_all=LOOK_SLOTS, per_installation=LOOK_SLOTS // SHARE),
         Lane.REVIEW: Limit(in_all=reviews, per_installation=reviews),
     }
 

@@ -90,17 +90,19 @@ class Handlers:
         state = State(error.state.value) if isinstance(error, Stopped) else State.FAILED
         reason = str(error) if isinstance(error, AppError) else "something broke on our side"
         comment = job.work.comment if isinstance(job.work, Respond | Review) else None
-        if isinstance(job.work, Review | MergeGroup):
+        if isinstance(job.work, Review | MergeGroup | Look):
             await self._conclude(job, job.work, state, reason)
         if state is State.FAILED and comment:
             remedy = error.remedy if isinstance(error, Permanent) else ""
             await self._tell(job.target, comment, job.run_id, reason, remedy)
 
     async def _conclude(
-        self, job: Job, work: Review | MergeGroup, state: State, reason: str
+        self, job: Job, work: Review | MergeGroup | Look, state: State, reason: str
     ) -> None:
         """Complete the check of a run that came to no verdict."""
         config = await self._config(job.target)
+        if isinstance(work, Look) and work.trigger not in config.automatic:
+            return
         receipt = broken_off(
             job.run_id,
             head_sha=work.head_sha if isinstance(work, MergeGroup) else None,

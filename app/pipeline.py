@@ -11,7 +11,7 @@ from app.errors import Locked
 from app.judging import Judge, judge_findings
 from app.ports import Found, Memory, Model, Run, Services
 from app.review.anchor import UNPROVEN, anchor
-from app.review.coverage import Plan, plan_review, settle
+from app.review.coverage import Coverage, Plan, plan_review, settle
 from app.review.event import Request
 from app.review.findings import Candidate, Finding, Gate
 from app.review.guidelines import rules_of
@@ -58,7 +58,7 @@ async def run_review(
         worth = rank(judged.gate.kept, min_priority=least, max_comments=change.config.max_comments)
         kept = await check_suggestions(worth.kept, change, plan.shown, s.changes, s.syntax)
         unjudged = {number: why_not(error) for number, error in judged.gaps.items()}
-        coverage = settle(plan, asked.outcomes | unjudged)
+        coverage = settle(plan, asked.outcomes | unjudged, asked.details)
         gates = (proven, merged, wanted, judged.gate, worth)
         receipt = conclude(
             Outcome(
@@ -75,7 +75,9 @@ async def run_review(
         await s.changes.confirm(change)
         if kept or (receipt.state in UNSURE and not news.still_open):
             receipt = await publish(change, run, receipt, kept, s)
-        covered = frozenset() if receipt.unposted else coverage.newly_covered_keys
+        covered = (
+            frozenset() if receipt.unposted else covered_keys(coverage, change, model, how, least)
+        )
         await s.memory.keep(target, receipt, covered)
         check.finish(receipt)
     return receipt
@@ -102,20 +104,34 @@ async def plan_what_is_left(
     budget = how.budget_tokens
     if model:
         budget = await memory.settle_budget(run.id, round(budget / model.token_ratio))
-    config = change.config
-    rules = rules_of(config.instructions, change.agents, config.language)
-    asked_with = "\0".join((how.prompts.hash, model.name if model else "", rules))
+    least = least_priority(change, request)
     return await asyncio.to_thread(
         plan_review,
         change.diff,
         request,
-        config,
+        change.config,
         covered=frozenset() if request.wish else history.covered,
         budget_tokens=budget,
         max_chunks=how.max_chunks,
         attributes=change.attributes,
-        rules_hash=hashlib.sha256(asked_with.encode()).hexdigest(),
+        rules_hash=rules_hash(change, model, how, least),
     )
+
+
+def rules_hash(change: Change, model: Model | None, how: Asking, least: Priority) -> str:
+    """Name all that decides what a review finds in a hunk, and from which priority on it tells."""
+    config = change.config
+    rules = rules_of(config.instructions, change.agents, config.language)
+    parts = (how.prompts.hash, model.name if model else "", rules, least)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def covered_keys(
+    coverage: Coverage, change: Change, model: Model | None, how: Asking, least: Priority
+) -> frozenset[str]:
+    """Name what is covered: whoever told of P2 has told of P1, but not the other way round."""
+    rules = (rules_hash(change, model, how, p) for p in Priority if p.at_or_above(least))
+    return frozenset().union(*map(coverage.keys_covered_by, rules))
 
 
 async def prove(
@@ -155,9 +171,11 @@ async def publish(
 
 
 def least_priority(change: Change, request: Request) -> Priority:
-    """Nobody asked: only what is urgent. Somebody asked: what they configured."""
+    """Nobody asked: only what is urgent. Somebody asked: what they configured. What blocks is
+    always told."""
     config = change.config
-    return config.min_priority_automatic if request.is_automatic else config.min_priority
+    asked = config.min_priority_automatic if request.is_automatic else config.min_priority
+    return max(asked, config.fail_on or asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -392,16 +392,15 @@ def _stale_lock(path: str, changed: Collection[str], locks: Collection[str]) -> 
 
     Go writes one with the first requirement, so there it is missing rather than not in use.
     """
-    names, folder = LOCKS_OF.get(basename(path), ()), dirname(path)
-    while True:
+    names, folder = LOCKS_OF.get(basename(path), ()), path
+    while folder.strip("/"):  # "/" is above itself
+        folder = dirname(folder)
         beside = [join(folder, name) for name in names]
         if any(lock in changed for lock in beside):
             return ""
         if found := [lock for lock in beside if lock in locks or lock.endswith("go.sum")]:
             return found[0]
-        if not folder:
-            return ""
-        folder = dirname(folder)
+    return ""
 
 
 def _locked(file: FileDiff) -> Iterator[_Claim]:

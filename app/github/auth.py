@@ -76,7 +76,12 @@ class AppAuth(httpx.Auth):
             self._correct_clock(response)
             self._renew_at = 0.0
             self._sign(request)
-            yield request
+            response = yield request
+            if response.status_code == 401:  # perhaps mended by whoever reads the log, or by GitHub
+                raise Unavailable(
+                    "GitHub does not accept the App's signature: check APP_ID and PRIVATE_KEY, and "
+                    "that this machine's clock is right"
+                )
 
     def now(self) -> float:
         """Return the time by GitHub's clock, as far as we know it."""

@@ -33,7 +33,9 @@ from app.review.pull import RunId, Target
 from app.store.database import Database
 
 # Fewest running first, then oldest: one busy installation cannot keep the others waiting. A pull
-# request has one running review, so that two never publish side by side.
+# request has one running review, so that two never publish side by side, and its commands are
+# obeyed in their order, so that one which is tried again undoes nothing that was said later. What
+# was running when its process died, and more than once, runs alone: then it is known who did it.
 _NEXT_JOB = """
     WITH busy AS (
         SELECT installation_id, count(*) AS running FROM jobs
@@ -48,6 +50,16 @@ _NEXT_JOB = """
             WHERE other.state = 'running' AND other.lane = 'review'
                 AND other.repository_id = waiting.repository_id
                 AND other.number = waiting.number))
+        AND (:lane <> 'respond' OR NOT EXISTS (
+            SELECT 1 FROM jobs AS earlier
+            WHERE earlier.state IN ('queued', 'running') AND earlier.lane = 'respond'
+                AND earlier.repository_id = waiting.repository_id
+                AND earlier.number = waiting.number AND earlier.id < waiting.id))
+        AND (waiting.crashes < :suspect OR waiting.ending IS NOT NULL OR NOT EXISTS (
+            SELECT 1 FROM jobs WHERE state = 'running' AND lane = :lane AND ending IS NULL))
+        AND NOT EXISTS (
+            SELECT 1 FROM jobs
+            WHERE state = 'running' AND lane = :lane AND crashes >= :suspect AND ending IS NULL)
     ORDER BY coalesce(busy.running, 0), waiting.id LIMIT 1"""
 
 
@@ -168,6 +180,7 @@ class SqliteJobs:
             "now": now,
             "in_all": limit.in_all,
             "per_installation": limit.per_installation,
+            "suspect": CRASHES_UNTIL_POISON - 1,
         }
 
         def take(connection: sqlite3.Connection) -> Job | None:

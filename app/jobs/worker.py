@@ -269,6 +269,8 @@ class Worker:
                 return await write()
             except Unavailable as exc:
                 log.error("job.not_stored", reason=str(exc))
+                if self._grace_over.is_set():  # whoever comes next finds it as it was claimed
+                    return
                 await self._clock.sleep(self._pace.poll_s)
 
     async def _wait(

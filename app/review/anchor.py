@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from posixpath import basename
 from typing import NamedTuple
 
 from app.review.diff import Diff, FileDiff, Hunk, Side, Status
@@ -74,12 +75,12 @@ def anchor(
     show is. `shown` is needed for lines that a prompt showed otherwise, or that are in no hunk;
     `head_text` (path to text) lets quotes from outside the hunks be recognised.
     """
-    paths = _known_paths(diff.files)
+    paths = _Paths(diff.files)
     by_path: dict[str, list[int]] = {}
     results: list[Finding | Dropped] = []
     for number, candidate in enumerate(candidates):
         results.append(_dropped(candidate, UNKNOWN_PATH))
-        path = _find_path(candidate.location.path, paths)
+        path = paths.find(candidate.location.path)
         if path is not None:
             by_path.setdefault(path, []).append(number)
     shown_in = _by_path(shown, by_path)
@@ -211,15 +212,23 @@ def _distance(lines: Range, wanted: Range) -> int:
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _DIFF_MARKER = re.compile(r"^[-+]", re.MULTILINE)
+_PRINTED_BEFORE = re.compile(r"^ *\d{1,7}(?: [-+]| {2}|$)", re.MULTILINE)
+"""The number and the sign before each line that a question shows."""
 _GAP = "\n"
 
 
 def _quotes(evidence: str) -> Iterator[str]:
-    """Give the readings of a quote: as it is, and without diff markers if all lines have one."""
+    """Give the readings of a quote: as it is, and without what was printed before its lines.
+
+    That is the marker of a diff, or the line's number and the marker, if all lines have one.
+    """
     lines = [line for line in evidence.split("\n") if line.strip()]
     readings = [evidence]
-    if all(line[0] in "+-" for line in lines):
-        readings.append(_DIFF_MARKER.sub("", evidence))
+    readings += [
+        printed.sub("", evidence)
+        for printed in (_DIFF_MARKER, _PRINTED_BEFORE)
+        if all(map(printed.match, lines))
+    ]
     for reading in readings:
         if any(sign.isalnum() for sign in reading):
             yield " ".join(_TOKEN.findall(reading))
@@ -381,22 +390,36 @@ def _add_hunks(source: _Source, file: FileDiff, side: Side) -> None:
 # ---- paths and results ---------------------------------------------------------------------------
 
 
-def _known_paths(files: Iterable[FileDiff]) -> dict[str, str]:
-    """Map each name a file may be called by to its path; the old name only of a renamed one."""
-    paths = {file.path: file.path for file in files}
-    for file in files:
-        if file.status is Status.RENAMED and file.old_path is not None:
-            paths.setdefault(file.old_path, file.path)
-    return paths
+_PRINTED_BEHIND = re.compile(r" \((?:added|removed|modified|renamed|copied|changed)[^()]*\)$")
 
 
-def _find_path(path: str, paths: Mapping[str, str]) -> str | None:
-    """Find a file by its name, allowing for `./` and the prefixes of a diff."""
-    bare = path.removeprefix("./")
-    for name in (path, bare, bare.removeprefix("a/"), bare.removeprefix("b/")):
-        if name in paths:
-            return paths[name]
-    return None
+class _Paths:
+    """The names that files may be called by; the old name only of a renamed one."""
+
+    def __init__(self, files: Iterable[FileDiff]) -> None:
+        files = tuple(files)
+        self._paths = {file.path: file.path for file in files}
+        for file in files:
+            if file.status is Status.RENAMED and file.old_path is not None:
+                self._paths.setdefault(file.old_path, file.path)
+        self._by_name: dict[str, list[str]] = {}
+        for path in self._paths:
+            self._by_name.setdefault(basename(path), []).append(path)
+
+    def find(self, path: str) -> str | None:
+        """Find a file by its name, allowing for `./`, the prefixes of a diff, what is printed
+        behind a name, and folders that are missing, or those above a root, where that leaves one
+        file only."""
+        bare = _PRINTED_BEHIND.sub("", path).removeprefix("./").lstrip("/")
+        for name in (path, bare, bare.removeprefix("a/"), bare.removeprefix("b/")):
+            if name in self._paths:
+                return self._paths[name]
+        alike = {
+            self._paths[name]
+            for name in self._by_name.get(basename(bare), ())
+            if name.endswith(f"/{bare}") or (path.startswith("/") and path.endswith(f"/{name}"))
+        }
+        return alike.pop() if len(alike) == 1 else None
 
 
 def _finding(candidate: Candidate, location: Location, summary_reason: str | None) -> Finding:

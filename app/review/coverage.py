@@ -76,6 +76,7 @@ class Reason(StrEnum):
     TOO_LONG = "too long for the model"
     ANSWER_INVALID = "the model's answer was not usable"
     ANSWER_CUT = "the model's answer was cut off"
+    ANSWER_EMPTY = "the model's answer was empty"
     OUT_OF_CREDIT = "out of credit"
     OVER_BUDGET = "over the limit of money"
     BROKEN_OFF = "the run was broken off"
@@ -238,12 +239,19 @@ class Coverage:
 
     @property
     def newly_covered_keys(self) -> frozenset[str]:
-        """Name what need not be shown again. Of equal hunks, all must have been shown."""
+        """Name what need not be shown again by the same rules."""
+        return self.keys_covered_by(self.rules_hash)
+
+    def keys_covered_by(self, rules_hash: str) -> frozenset[str]:
+        """Name what need not be shown again by these rules, which are no stricter than ours.
+
+        Of equal hunks, all must have been shown.
+        """
         shown: set[str] = set()
         not_shown: set[str] = set()
         for row in self.rows:
             for area, state in row.areas.items():
-                key = coverage_key(row.hunk_key, area, self.rules_hash)
+                key = coverage_key(row.hunk_key, area, rules_hash)
                 if isinstance(state, Shown):
                     shown.add(key)
                 elif isinstance(state, LeftOut):
@@ -337,10 +345,16 @@ def _moved(number: int, row: Row, new: Chunks) -> Row:
     return replace(row, areas={area: place(area, state) for area, state in row.areas.items()})
 
 
-def settle(plan: Plan, outcomes: Mapping[int, Reason | None]) -> Coverage:
+NO_DETAILS: Mapping[int, str] = {}
+
+
+def settle(
+    plan: Plan, outcomes: Mapping[int, Reason | None], details: Mapping[int, str] = NO_DETAILS
+) -> Coverage:
     """Say what was shown after all. `outcomes`: chunk number → None where the model answered.
 
     A chunk without an outcome was never asked. A split hunk counts when all its parts do.
+    `details` tell more of some outcomes, for people.
     """
     rows = tuple(
         SettledRow(
@@ -348,7 +362,7 @@ def settle(plan: Plan, outcomes: Mapping[int, Reason | None]) -> Coverage:
             hunk=row.hunk,
             hunk_key=row.hunk_key,
             n_changed_lines=row.n_changed_lines,
-            areas={area: _settled(state, outcomes) for area, state in row.areas.items()},
+            areas={area: _settled(state, outcomes, details) for area, state in row.areas.items()},
             n_cut_lines=row.n_cut_lines,
         )
         for row in plan.rows
@@ -356,13 +370,15 @@ def settle(plan: Plan, outcomes: Mapping[int, Reason | None]) -> Coverage:
     return Coverage(rows=rows, rules_hash=plan.rules_hash)
 
 
-def _settled(state: Planned, outcomes: Mapping[int, Reason | None]) -> Settled:
+def _settled(
+    state: Planned, outcomes: Mapping[int, Reason | None], details: Mapping[int, str]
+) -> Settled:
     if not isinstance(state, Asked):
         return state
     for number in state.chunks:
         reason = outcomes.get(number, Reason.BROKEN_OFF)
         if reason is not None:
-            return LeftOut(reason)
+            return LeftOut(reason, details.get(number, ""))
     return Shown(state.chunks)
 
 

@@ -72,12 +72,12 @@ def rules_of(
 
 def _nearest(path: str, files: Collection[str]) -> str | None:
     """Find the first of these files on the way from the path up to the root."""
-    folder = dirname(path)
-    while (file := join(folder, AGENTS)) not in files:
-        if not folder:
-            return None
+    folder = path
+    while folder.strip("/"):  # "/" is above itself
         folder = dirname(folder)
-    return file
+        if (file := join(folder, AGENTS)) in files:
+            return file
+    return None
 
 
 def _matching(paths: Sequence[str], instructions: Sequence[Instruction]) -> Iterator[str]:

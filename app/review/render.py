@@ -13,6 +13,7 @@ from app.review.findings import Finding, Location
 from app.review.focus import Area
 from app.review.marker import finding_marker, review_marker
 from app.review.masking import hides_something, visible
+from app.review.merge import MODEL
 from app.review.priority import Priority
 from app.review.receipt import (
     Receipt,
@@ -124,8 +125,9 @@ def render_title(receipt: Receipt) -> str:
         case State.CHECKED:
             return f"ANALYSERS ONLY: {found}"
         case State.SKIPPED | State.OUT_OF_CREDIT | State.FAILED:
-            analysers = f"; analysers: {found}" if receipt.findings else ""
-            return f"NOT REVIEWED: {receipt.reason}{analysers}"
+            by_analysers = not any(MODEL in finding.sources for finding in receipt.findings)
+            told = f"; {'analysers: ' if by_analysers else ''}{found}" if receipt.findings else ""
+            return f"NOT REVIEWED: {receipt.reason}{told}"
         case State.CANCELLED | State.SUPERSEDED:
             return f"{receipt.state.value.capitalize()}: {receipt.reason}"
 

@@ -40,6 +40,9 @@ _FIRST: Migration = (
     )""",
     "CREATE INDEX jobs_by_state ON jobs (state, lane, id)",
     "CREATE INDEX jobs_by_run ON jobs (run_id)",
+    """
+    CREATE INDEX jobs_unfinished ON jobs (repository_id, number)
+        WHERE state IN ('queued', 'running')""",
     "CREATE INDEX jobs_by_age ON jobs (ended_at)",
     """
     CREATE TABLE answers (

@@ -3,6 +3,7 @@
 Knows HTTP and signatures. What a delivery means and leads to is known to `intake`.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -23,6 +24,8 @@ from app.ports import Jobs
 MAX_BODY = 25 * 1024 * 1024
 # From here on reading a delivery takes long enough to keep others waiting.
 LARGE_BODY = 32 * 1024
+BODY_S = 10.0
+"""GitHub gives up then: https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks"""
 RETRY_AFTER_S = 30
 
 
@@ -44,6 +47,8 @@ def webhook(door: Door, jobs: Jobs) -> Route:
             return _refused(request, exc.status, str(exc))
         except ClientDisconnect:
             return _refused(request, HTTPStatus.BAD_REQUEST, "the sender hung up")
+        except TimeoutError:
+            return _refused(request, HTTPStatus.REQUEST_TIMEOUT, "the delivery came too slowly")
         return await _take(delivery, jobs)
 
     return Route("/webhook", receive, methods=["POST"])
@@ -62,10 +67,11 @@ async def _read_body(request: Request) -> bytes:
     if claimed.isdecimal() and len(claimed) < 20 and int(claimed) > MAX_BODY:
         raise TooLarge(f"a delivery has at most {MAX_BODY} bytes")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"a delivery has at most {MAX_BODY} bytes")
+    async with asyncio.timeout(BODY_S):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise TooLarge(f"a delivery has at most {MAX_BODY} bytes")
     return bytes(body)
 
 

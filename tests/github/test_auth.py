@@ -173,9 +173,9 @@ async def test_a_clock_that_is_wrong_is_corrected_by_github_s(scene: Scene, ahea
     assert len(scene.state.requests) == 5
 
 
-async def test_a_wrong_key_is_tried_once_more_and_then_refused(scene: Scene) -> None:
+async def test_a_wrong_key_is_tried_once_more_and_then_told(scene: Scene) -> None:
     scene.state.faults.append(Fault(path="^/app$", status=401, message="no", times=9))
-    with pytest.raises(Forbidden, match="credentials"):
+    with pytest.raises(Unavailable, match="PRIVATE_KEY"):
         await github_with(scene, scene.clock).identity()
     assert len(scene.state.requests) == 2
 

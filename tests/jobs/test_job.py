@@ -12,6 +12,7 @@ from app.jobs.job import (
     JobState,
     Look,
     MergeGroup,
+    Parked,
     Respond,
     Review,
     Work,
@@ -32,6 +33,7 @@ WORKS: list[Work] = [
     Close(target=target()),
     Again(target=target(), head_sha="a", asked_run="r", numbers=(1, 2), full=True),
     MergeGroup(target=target(), head_sha="a"),
+    Parked(target=target(), review=Review(target=target(), wish="leaks"), run="r", since=7.5),
 ]
 
 

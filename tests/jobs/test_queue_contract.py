@@ -217,6 +217,18 @@ async def test_poison_is_handed_out_once_more_to_be_reported(jobs: Jobs, clock: 
     assert await state(jobs, job) is JobState.FAILED
 
 
+async def test_who_ran_beside_poison_is_not_taken_for_it(jobs: Jobs, clock: FakeClock) -> None:
+    await jobs.submit(None, [review(1), review(2)])
+    for _ in range(3):
+        together = [await jobs.claim(Lane.REVIEW) for _ in range(2)]
+        clock.at += LEASE_S + 1
+    assert [one and one.target.number for one in together] == [1, None]
+    told = await claimed(jobs)
+    assert (told.target.number, told.ending) == (1, JobState.FAILED)
+    innocent = await claimed(jobs)
+    assert (innocent.target.number, innocent.crashes, innocent.ending) == (2, 2, None)
+
+
 async def test_a_job_that_was_handed_back_did_not_crash(jobs: Jobs) -> None:
     await jobs.submit(None, [review()])
     await jobs.hand_back(await claimed(jobs))
@@ -254,6 +266,25 @@ async def test_a_newer_review_supersedes_older_ones_of_its_pull_request(jobs: Jo
     await jobs.finish(running, JobState.SUPERSEDED)
     assert (await claimed(jobs)).dedupe_key == "new"
     assert await jobs.claim(Lane.REVIEW) is None
+
+
+async def test_commands_of_a_pull_request_are_obeyed_in_their_order(
+    jobs: Jobs, clock: FakeClock
+) -> None:
+    await jobs.submit(None, [respond("first"), respond("second")])
+    first = await jobs.claim(Lane.RESPOND)
+    assert first is not None
+    assert await jobs.claim(Lane.RESPOND) is None
+    await jobs.retry(first, clock.at + 60, "GitHub is slow")
+    assert await jobs.claim(Lane.RESPOND) is None
+    clock.at += 60
+    again = await jobs.claim(Lane.RESPOND)
+    assert again is not None
+    assert again.dedupe_key == "first"
+    await jobs.finish(again, JobState.DONE)
+    second = await jobs.claim(Lane.RESPOND)
+    assert second is not None
+    assert second.dedupe_key == "second"
 
 
 async def test_one_that_nobody_asked_for_supersedes_only_its_like(jobs: Jobs) -> None:

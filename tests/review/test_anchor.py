@@ -480,7 +480,28 @@ def test_a_name_taken_again_after_a_rename_means_the_new_file() -> None:
     assert [finding.location.path for finding in gate.kept] == ["old.py"]
 
 
-@pytest.mark.parametrize("path", ["", "/app.py", "pp.py", "APP.PY", "c/app.py", "x/app.py", "app"])
+SECOND = "@@ -1 +1 @@\n-first()\n+second()\n"
+
+
+@pytest.mark.parametrize(
+    "path", ["/src/app.py", "/repo/src/app.py", "app.py", "src/app.py (modified)", "./src/app.py"]
+)
+def test_a_name_that_can_mean_one_file_only_is_enough(path: str) -> None:
+    diff = parse_diff((edit(SECOND, name="src/app.py") + edit(SECOND, name="other.py")).encode())
+    assert place(claim("second()", 1, path=path), diff) == ("RIGHT", 1, 1)
+
+
+def test_a_name_that_can_mean_several_files_means_none() -> None:
+    diff = parse_diff((edit(SECOND, name="a/x/m.py") + edit(SECOND, name="b/y/m.py")).encode())
+    assert place(claim("second()", 1, path="m.py"), diff) == "unknown_path"
+
+
+@pytest.mark.parametrize("quote", ["15 +    log(data)", "   15 +    log(data)", "15     log(data)"])
+def test_the_number_that_is_printed_before_a_line_is_no_part_of_it(quote: str) -> None:
+    assert place(claim(quote, 15)) == ("RIGHT", 15, 15)
+
+
+@pytest.mark.parametrize("path", ["", "pp.py", "APP.PY", "c/app.py", "x/app.py", "app"])
 def test_an_unknown_path_is_dropped(path: str) -> None:
     assert place(claim("log(data)", 15, path=path)) == "unknown_path"
 

@@ -28,6 +28,7 @@ def advice(path: str, text: str) -> Instruction:
         (["src/a.py"], ["docs/AGENTS.md", "src/agents.md", "src/xAGENTS.md"], []),
         (["src/AGENTS.md"], ["src/AGENTS.md"], ["src/AGENTS.md"]),
         ([], ["AGENTS.md"], []),
+        (["/etc/a.py", "//etc/a.py", "/"], ["etc/AGENTS.md"], []),
     ],
 )
 def test_the_nearest_file_one_up_from_each_changed_one_is_fetched(

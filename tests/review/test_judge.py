@@ -126,7 +126,6 @@ def test_a_quote_counts_as_printed_and_as_old_and_new_code_read(quote: str) -> N
         "int(",
         "):",
         "+",
-        "42     return total / len(values)",
         "mean(value",
         " \n ",
     ],

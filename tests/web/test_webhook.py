@@ -15,7 +15,7 @@ import pytest
 from starlette.applications import Starlette
 
 from app.intake import Rules
-from app.jobs.job import Lane, Respond
+from app.jobs.job import JobState, Lane, Respond
 from app.jobs.sqlite import Limit, SqliteJobs
 from app.store.database import Database, open_database
 from app.web.webhook import MAX_BODY, Door, webhook
@@ -130,6 +130,7 @@ async def stored(jobs: SqliteJobs) -> list[Respond]:
     while job := await jobs.claim(Lane.RESPOND):
         assert isinstance(job.work, Respond)
         works.append(job.work)
+        await jobs.finish(job, JobState.DONE)
     return works
 
 
