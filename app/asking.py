@@ -70,14 +70,15 @@ async def ask_model(
     if model is None:
         return Asked(plan=plan, outcomes={chunk.number: Reason.NO_MODEL for chunk in plan.chunks})
     round = _Round(change=change, request=request, run=run, model=model, how=how)
-    answers = await round.ask(plan.chunks)
+    answers = latest = await round.ask(plan.chunks)
     for _ in range(MAX_SPLITS):
-        too_long = {one.number for one in answers if one.outcome in TOO_LONG}
+        too_long = {one.number for one in latest if one.outcome in TOO_LONG}
         new = 2 * how.max_chunks - len(plan.chunks)
         smaller = split_chunks(plan, too_long, max_chunks=new) if too_long else plan
         if len(smaller.chunks) == len(plan.chunks):
             break
-        answers += await round.ask(smaller.chunks[len(plan.chunks) :])
+        latest = await round.ask(smaller.chunks[len(plan.chunks) :])
+        answers = answers + latest
         plan = smaller
     return Asked(
         plan=plan,

@@ -92,6 +92,8 @@ from app.web.webhook import Door, webhook
 
 RESPOND_SLOTS = 16
 LOOK_SLOTS = 4
+A_DAY = Patience(retries=200, longest_s=900.0)
+"""How long it is tried to tell how a job ended: about a day, a quarter of an hour apart at most."""
 SHARE = 4
 """Quick jobs of one installation that may run at once are one in so many: GitHub may slow down
 one installation, and the others shall not wait for it."""
@@ -178,7 +180,7 @@ async def running(
 
     What still runs `grace_s` seconds after that is handed back to the queue.
     """
-    database = await open_database(settings.database)
+    database = await open_database(settings.database, alone=True)
     try:
         store = Store(database, clock)
         jobs = SqliteJobs(database, clock, _limits(settings))
@@ -520,7 +522,14 @@ async def _worker(
     )
     slots = {lane: limit.in_all for lane, limit in _limits(settings).items()}
     return Worker(
-        jobs, handlers.handle, handlers.report, clock, slots, pace=Pace(), patience=Patience()
+        jobs,
+        handlers.handle,
+        handlers.report,
+        clock,
+        slots,
+        pace=Pace(),
+        patience=Patience(),
+        reports=A_DAY,
     )
 
 
@@ -577,7 +586,7 @@ def _limits(settings: Settings) -> dict[Lane, Limit]:
     return {
         Lane.RESPOND: Limit(in_all=RESPOND_SLOTS, per_installation=RESPOND_SLOTS // SHARE),
         Lane.LOOK: Limit(in_all=LOOK_SLOTS, per_installation=LOOK_SLOTS // SHARE),
-        Lane.REVIEW: Limit(in_all=reviews, per_installation=reviews),
+        Lane.REVIEW: Limit(in_all=reviews, per_installation=max(1, reviews - 1)),
     }
 
 

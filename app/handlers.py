@@ -28,6 +28,7 @@ from app.rerun import review_again
 from app.respond import respond
 from app.review.command import addresses
 from app.review.config import DEFAULTS, Config
+from app.review.coverage import Reason
 from app.review.event import CommentRef, Request
 from app.review.pull import RunId, Target
 from app.review.receipt import Receipt, State, broken_off
@@ -36,6 +37,10 @@ from app.review.render import render_failure
 NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
 ASK_THE_OPERATOR = "ask the operator of this app to look at its model server; its log says more"
 WAITS = "wait: it is reviewed once the operator has credit at the model server again"
+RAISE_LIMIT = (
+    "raise `limits.usd_per_review`, or have the operator raise MAX_USD_PER_REVIEW, "
+    "MAX_USD_PER_PULL_REQUEST or MAX_USD_PER_MONTH; the check run says which it was"
+)
 DAY_S = 86_400.0
 
 
@@ -138,7 +143,7 @@ class Handlers:
         if receipt.state is State.CLEAN:
             await self.desk.conversation.react(work.target, work.comment, Reaction.THUMBS_UP)
         elif receipt.state in NOT_REVIEWED:
-            remedy = WAITS if parked else ASK_THE_OPERATOR
+            remedy = WAITS if parked else _remedy(receipt)
             await self._tell(work.target, work.comment, job.run_id, receipt.reason, remedy)
         return parked
 
@@ -162,6 +167,10 @@ class Handlers:
         await self.desk.conversation.react(target, comment, Reaction.CONFUSED)
         text = render_failure(reason, remedy, run_id)
         await self.desk.conversation.say(target, f"failure-{comment.id}", text)
+
+
+def _remedy(receipt: Receipt) -> str:
+    return RAISE_LIMIT if Reason.OVER_BUDGET.value in receipt.reason else ASK_THE_OPERATOR
 
 
 def _log(receipt: Receipt) -> None:

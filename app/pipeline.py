@@ -122,7 +122,8 @@ def rules_hash(change: Change, model: Model | None, how: Asking, least: Priority
     """Name all that decides what a review finds in a hunk, and from which priority on it tells."""
     config = change.config
     rules = rules_of(config.instructions, change.agents, config.language)
-    parts = (how.prompts.hash, model.name if model else "", rules, least)
+    hidden = repr(config.suppress) if config.suppress else ""
+    parts = (how.prompts.hash, model.name if model else "", rules, hidden, least)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -52,6 +52,40 @@ async def test_the_fallback_answers_where_the_model_is_gone(make: Make) -> None:
     assert receipt(run)["state"] == "findings"
 
 
+async def test_what_is_too_long_for_several_areas_is_asked_for_each(make: Make) -> None:
+    answers = finds(finding())
+
+    def script(question: Question) -> Reply:
+        if question.user.count("# Focus: ") > 1:
+            return error(400, "maximum context length exceeded", code="context_length_exceeded")
+        return answers(question)
+
+    world = make(script)
+    async with world.running():
+        await world.comment("@codex review")
+        run = await world.ended()
+    assert receipt(run)["state"] == "findings"
+    assert [found["title"] for found in receipt(run)["findings"]] == [finding()["title"]]
+
+
+async def test_what_is_too_long_however_small_is_named_and_costs_only_itself(make: Make) -> None:
+    answers = finds()
+
+    def script(question: Question) -> Reply:
+        if "# Focus: security" not in question.user:
+            return error(400, "maximum context length exceeded", code="context_length_exceeded")
+        return answers(question)
+
+    world = make(script)
+    async with world.running():
+        await world.comment("@codex review")
+        run = await world.ended()
+    assert (receipt(run)["state"], run.conclusion) == ("partial", "neutral")
+    assert "too long for the model" in (run.title or "")
+    bodies = [question.user for question in world.model.questions]
+    assert len(bodies) == len(set(bodies))
+
+
 async def test_what_a_server_does_not_take_is_learnt_once_for_all_starts(make: Make) -> None:
     answers = finds()
 

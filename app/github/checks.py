@@ -135,6 +135,8 @@ class GitHubVerdicts:
     def __init__(self, github: GitHub, check_runs: CheckRuns) -> None:
         self._github = github
         self._check_runs = check_runs
+        self._unsure: set[RunId] = set()
+        """Runs of which a request may still open a check: we looked for it too early."""
 
     @asynccontextmanager
     async def open(self, change: Change, run: Run) -> AsyncIterator[OpenCheck]:
@@ -164,6 +166,7 @@ class GitHubVerdicts:
         if check.receipt is not None:
             await run.renew()
             await self._complete(repository, opened, check.receipt, is_new=is_new)
+            await self._complete_twins(repository, opened, check.receipt)
 
     async def post(self, check: KnownCheck, receipt: Receipt) -> None:
         """Post a verdict for which nothing had to be reviewed; twice is once."""
@@ -269,8 +272,30 @@ class GitHubVerdicts:
         except NotFound:
             return None
 
+    async def _complete_twins(
+        self, repository: Repository, check: KnownCheck, receipt: Receipt
+    ) -> None:
+        """Complete what else was opened for this run: by a request that was given up for lost, and
+        took effect after we had looked."""
+        if check.run_id not in self._unsure:
+            return
+        self._unsure.discard(check.run_id)
+        async for twin in self._opened_by(repository, check):
+            if twin.id != check.id and twin.status != COMPLETED:
+                wire = self._verdict(receipt, ())
+                await repository.write("PATCH", f"check-runs/{twin.id}", wire, is_repeatable=True)
+                log.warning("check.twin_completed", check_run=twin.id)
+
     async def _find(self, repository: Repository, check: KnownCheck) -> CheckRunWire | None:
         """Look on GitHub for the check that this run opened on this head."""
+        async for check_run in self._opened_by(repository, check):
+            return check_run
+        self._unsure.add(check.run_id)
+        return None
+
+    async def _opened_by(
+        self, repository: Repository, check: KnownCheck
+    ) -> AsyncIterator[CheckRunWire]:
         us = await self._github.identity()
         pages = repository.pages(
             f"commits/{check.head_sha}/check-runs",
@@ -283,8 +308,7 @@ class GitHubVerdicts:
         async for page in pages:
             for check_run in page.check_runs:
                 if check_run.external_id == check.run_id:
-                    return check_run
-        return None
+                    yield check_run
 
     async def _create(self, repository: Repository, check: KnownCheck) -> int:
         wire = _NewCheckWire(

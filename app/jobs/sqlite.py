@@ -341,7 +341,8 @@ def _stop_reviews(
     but: int = 0,
     automatic: bool = False,
 ) -> int:
-    """End the reviews that nobody has seen yet; the others are told, so that they clear up.
+    """Tell reviews to end, so that they clear up and say so. Of those that another one takes the
+    place of, what nobody has seen yet ends at once and without a word.
 
     `automatic`: only those that nobody asked for.
     """
@@ -349,10 +350,11 @@ def _stop_reviews(
     unseen = connection.execute(
         """
         UPDATE jobs SET state = ?, ended_at = ?
-        WHERE state = 'queued' AND lane = 'review' AND attempt = 0 AND ending IS NULL
+        WHERE ? = 'superseded' AND state = 'queued' AND lane = 'review' AND attempt = 0
+            AND ending IS NULL
             AND repository_id = ? AND number = ? AND id <> ?
             AND json_extract(work, '$.is_automatic') >= ?""",
-        (state.value, now, *pull),
+        (state.value, now, state.value, *pull),
     )
     told = connection.execute(
         """

@@ -26,11 +26,18 @@ class Pace:
     renew_s: float = 5.0
 
 
+OVERTAKEN = 8
+"""How often in a row a review begins anew because its head moved."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How often and how long something is tried again, with full jitter between the tries."""
+    """How often and how long something is tried again, with full jitter between the tries.
 
-    retries: int = 8
+    Time is what ends it: a host may be away for an hour.
+    """
+
+    retries: int = 60
     deadline_s: float = 2 * 3600
     first_s: float = 2.0
     longest_s: float = 300.0
@@ -43,8 +50,8 @@ class Patience:
         if retries >= self.retries:
             return None
         if isinstance(error, Overtaken):
-            return now
-        longest = min(self.longest_s, self.first_s * 2**retries)
+            return now if retries < OVERTAKEN else None
+        longest = min(self.longest_s, self.first_s * 2 ** min(retries, 20))
         when = max(error.reset_at or now, now) + random.uniform(0, longest)
         return when if when <= since + self.deadline_s else None
 
@@ -93,7 +100,8 @@ class Worker:
 
     `handle` does a job's work and returns the jobs that follow; it is called again for a job that
     was interrupted, and must then come to the same end. `report` makes an ending without a result
-    visible: it gets the error, or Stopped for a job that somebody stopped.
+    visible: it gets the error, or Stopped for a job that somebody stopped. It is tried with the
+    patience `reports`, since silence is the worst end.
     """
 
     def __init__(
@@ -106,6 +114,7 @@ class Worker:
         *,
         pace: Pace,
         patience: Patience,
+        reports: Patience | None = None,
     ) -> None:
         self._jobs = jobs
         self._handle = handle
@@ -114,6 +123,7 @@ class Worker:
         self._slots = slots
         self._pace = pace
         self._patience = patience
+        self._reports = reports or patience
         self._stopping = asyncio.Event()
         self._grace_over = asyncio.Event()
         self._finished = asyncio.Event()
@@ -246,7 +256,7 @@ class Worker:
             case _Failed(Retryable() as error):
                 now = self._clock.now()
                 retries = job.retries if job.ending else 0
-                when = self._patience.next_try(error, retries=retries, since=now, now=now)
+                when = self._reports.next_try(error, retries=retries, since=now, now=now)
             case _Leaving():
                 when = self._clock.now()
             case _Lost():

@@ -7,11 +7,13 @@ means. See `product.md` §3: anchored, moved, to the summary, or dropped; never 
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from posixpath import basename
 from typing import NamedTuple
 
+from app.review.chunks import shown_name
 from app.review.diff import Diff, FileDiff, Hunk, Side, Status
 from app.review.findings import (
     NOT_CHECKED,
@@ -394,7 +396,8 @@ _PRINTED_BEHIND = re.compile(r" \((?:added|removed|modified|renamed|copied|chang
 
 
 class _Paths:
-    """The names that files may be called by; the old name only of a renamed one."""
+    """The names that files may be called by: their own, the one that a question shows, and the
+    old name of a renamed one."""
 
     def __init__(self, files: Iterable[FileDiff]) -> None:
         files = tuple(files)
@@ -402,6 +405,10 @@ class _Paths:
         for file in files:
             if file.status is Status.RENAMED and file.old_path is not None:
                 self._paths.setdefault(file.old_path, file.path)
+        shown = Counter(shown_name(file.path) for file in files)
+        for file in files:
+            if shown[shown_name(file.path)] == 1:
+                self._paths.setdefault(shown_name(file.path), file.path)
         self._by_name: dict[str, list[str]] = {}
         for path in self._paths:
             self._by_name.setdefault(basename(path), []).append(path)

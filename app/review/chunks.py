@@ -360,7 +360,12 @@ def _file_heading(file: FileDiff) -> str:
     status = file.status.value
     if file.status in (Status.RENAMED, Status.COPIED) and file.old_path is not None:
         status = f"{status} from {_one_line(file.old_path)}"
-    return f"## File: {_one_line(file.path)} ({status})"
+    return f"## File: {shown_name(file.path)} ({status})"
+
+
+def shown_name(path: str) -> str:
+    """Return a file's name as a question shows it: one line, masked, nothing in it invisible."""
+    return _one_line(path)
 
 
 def _one_line(text: str) -> str:

@@ -34,6 +34,7 @@ from app.review.text import (
     suggestion_block,
 )
 
+WITHHELD = "withheld"
 MAX_CHECK_TEXT = 65_000
 """GitHub takes 65,535 characters in a check run's text; a little room is left."""
 MAX_CHECK_TITLE = 200
@@ -117,9 +118,9 @@ def render_title(receipt: Receipt) -> str:
     found = _count_findings(receipt.findings)
     match receipt.state:
         case State.CLEAN:
-            return "Reviewed: no findings"
+            return f"Reviewed: no findings{_withheld(receipt)}"
         case State.FINDINGS:
-            return f"Reviewed: {found}"
+            return f"Reviewed: {found}{_withheld(receipt)}"
         case State.PARTIAL:
             return f"PARTIAL: {found}; not everything was reviewed ({receipt.reason})"
         case State.CHECKED:
@@ -130,6 +131,16 @@ def render_title(receipt: Receipt) -> str:
             return f"NOT REVIEWED: {receipt.reason}{told}"
         case State.CANCELLED | State.SUPERSEDED:
             return f"{receipt.state.value.capitalize()}: {receipt.reason}"
+
+
+def _withheld(receipt: Receipt) -> str:
+    """Say how many files nobody showed to the model, since they are never to be sent."""
+    paths = {
+        row.path
+        for row in receipt.coverage
+        if any(state.startswith(WITHHELD) for state in row.areas.values())
+    }
+    return f"; {_plural(len(paths), 'file')} withheld" if paths else ""
 
 
 def render_in_progress() -> CheckOutput:

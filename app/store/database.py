@@ -52,13 +52,18 @@ class Database:
     """An open database. Built by `open_database`; `close` it."""
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor, wait_s: float
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        thread: ThreadPoolExecutor,
+        wait_s: float,
+        lock: int | None = None,
     ) -> None:
         self._path = path
         self._connection = connection
         self._thread = thread
         self._wait_s = wait_s
-        self._lock: int | None = None
+        self._lock = lock
         self._waiting: list[_Asked] = []
         self._is_busy = False
 
@@ -130,7 +135,8 @@ class Database:
 
         Raises Unusable where another process is that already.
         """
-        self._lock = _lock_file(self._path.with_name(self._path.name + ".lock"))
+        if self._lock is None:
+            self._lock = _lock_file(_lock_of(self._path))
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
@@ -142,6 +148,7 @@ class Database:
 async def open_database(
     path: Path,
     *,
+    alone: bool = False,
     busy_s: float = 1.5,
     wait_s: float = 4.0,
     migrations: Sequence[Migration] = MIGRATIONS,
@@ -149,9 +156,11 @@ async def open_database(
     """Open or create the database and bring it up to date.
 
     `busy_s` bounds the wait for another process's lock, `wait_s` the whole of a transaction with
-    its wait for earlier ones. Raises Unusable for a file that is no database, cannot be opened
+    its wait for earlier ones. `alone`: locked before it is touched, see `Database.lock`. Raises
+    Unusable for a file that is no database, cannot be opened
     or belongs to a newer release, Unavailable while another process locks it.
     """
+    lock = _lock_file(_lock_of(path)) if alone else None
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
     try:
         connection = await asyncio.get_running_loop().run_in_executor(
@@ -159,8 +168,10 @@ async def open_database(
         )
     except BaseException:
         thread.shutdown()
+        if lock is not None:
+            os.close(lock)
         raise
-    return Database(path, connection, thread, wait_s)
+    return Database(path, connection, thread, wait_s, lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +307,15 @@ def _copy(connection: sqlite3.Connection, path: Path) -> None:
     half.replace(copy)
 
 
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 def _lock_file(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise Unusable(f"cannot lock the database: {exc}") from exc
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

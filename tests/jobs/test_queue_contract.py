@@ -236,13 +236,15 @@ async def test_a_job_that_was_handed_back_did_not_crash(jobs: Jobs) -> None:
     assert (again.attempt, again.crashes, again.retries) == (2, 0, 0)
 
 
-async def test_cancel_ends_what_waits_and_tells_what_runs(jobs: Jobs) -> None:
+async def test_cancel_tells_what_runs_and_what_waits(jobs: Jobs) -> None:
     await jobs.submit(None, [review(1, key="a"), review(1, key="b"), review(2), respond()])
     running = await claimed(jobs)
     assert await jobs.cancel(target(1)) == 2
     assert await jobs.renew(running) is JobState.CANCELLED
     assert await jobs.cancel(target(1)) == 0
     await jobs.finish(running, JobState.CANCELLED)
+    waited = await claimed(jobs)
+    assert (waited.dedupe_key, waited.ending) == ("b", JobState.CANCELLED)
     assert (await claimed(jobs)).target.number == 2
     assert await jobs.claim(Lane.REVIEW) is None
     await claimed(jobs, Lane.RESPOND)

@@ -313,4 +313,5 @@ def test_waits_grow_to_a_limit_and_end_at_the_deadline() -> None:
     assert patience.next_try(error, retries=0, since=0.0, now=100.1) is None
     late = RateLimited("later", reset_at=101.0)
     assert patience.next_try(late, retries=0, since=0.0, now=0.0) is None
-    assert patience.next_try(Overtaken("pushed"), retries=8, since=0.0, now=5.0) == 5.0
+    assert patience.next_try(Overtaken("pushed"), retries=7, since=0.0, now=5.0) == 5.0
+    assert patience.next_try(Overtaken("pushed"), retries=8, since=0.0, now=5.0) is None

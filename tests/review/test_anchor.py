@@ -14,6 +14,7 @@ from app.review.anchor import (
     commentable,
     is_commentable,
 )
+from app.review.chunks import shown_name
 from app.review.diff import Diff, Side, parse_diff
 from app.review.findings import (
     Candidate,
@@ -480,19 +481,32 @@ def test_a_name_taken_again_after_a_rename_means_the_new_file() -> None:
     assert [finding.location.path for finding in gate.kept] == ["old.py"]
 
 
-SECOND = "@@ -1 +1 @@\n-first()\n+second()\n"
+ONE_LINE = "@@ -1 +1 @@\n-first()\n+second()\n"
 
 
 @pytest.mark.parametrize(
     "path", ["/src/app.py", "/repo/src/app.py", "app.py", "src/app.py (modified)", "./src/app.py"]
 )
 def test_a_name_that_can_mean_one_file_only_is_enough(path: str) -> None:
-    diff = parse_diff((edit(SECOND, name="src/app.py") + edit(SECOND, name="other.py")).encode())
+    diff = parse_diff(
+        (edit(ONE_LINE, name="src/app.py") + edit(ONE_LINE, name="other.py")).encode()
+    )
     assert place(claim("second()", 1, path=path), diff) == ("RIGHT", 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("ev\u202eil.py", "ev<U+202E>il.py"), ("a\u200b.py", "a<U+200B>.py"), ("\udcff.py", None)],
+)
+def test_a_file_is_found_by_the_name_that_the_model_was_shown(name: str, shown: str | None) -> None:
+    text = edit(ONE_LINE, name=name).encode("utf-8", "surrogateescape")
+    told = shown or shown_name(name)
+    gate = anchor([claim("second()", 1, path=told)], parse_diff(text), {})
+    assert [finding.location.path for finding in gate.kept] == [name]
+
+
 def test_a_name_that_can_mean_several_files_means_none() -> None:
-    diff = parse_diff((edit(SECOND, name="a/x/m.py") + edit(SECOND, name="b/y/m.py")).encode())
+    diff = parse_diff((edit(ONE_LINE, name="a/x/m.py") + edit(ONE_LINE, name="b/y/m.py")).encode())
     assert place(claim("second()", 1, path="m.py"), diff) == "unknown_path"
 
 

@@ -280,3 +280,14 @@ async def test_cleaning_removes_what_is_old_in_batches_and_keeps_the_rest(
     assert await store.recall(target(1), RunId("x")) == await store.recall(target(9), RunId("x"))
     assert [f.fingerprint for f in (await store.recall(target(2), RunId("x"))).open] == ["f3"]
     assert await database.clean(clock.at - DAY) == 0
+
+
+async def test_a_second_server_touches_nothing_of_a_database_that_is_served(
+    path: Path, database: Database
+) -> None:
+    database.lock()
+    with pytest.raises(Unusable, match="another codex-review"):
+        await open_database(path, alone=True, migrations=LATER)
+    assert await database.transact(lambda c: c.execute("PRAGMA user_version").fetchone()[0]) == len(
+        MIGRATIONS
+    )
