@@ -16,18 +16,24 @@ The way of one delivery, each arrow one function:
     lane `respond`           respond.py              permission, 👀, help; or the review's job
                              rerun.py, merge_queue.py  a button was pressed, a queue asks
     lane `look`              automatic.py            what happened by itself: a review, or why not
+                             parking.py              what waits for credit
     lane `review`            pipeline.py             run_review
       pull request → change  github/changes.py       open: both ends pinned, diff parsed
+                             github/policies.py      configuration in layers
+                             github/base_files.py    AGENTS.md and .gitattributes of the base
       change → plan          review/coverage.py    ° plan_review: chunks by focus area
       chunk → candidates     asking.py, analysers/   a model and analysers, side by side
-      candidates → findings  review/anchor.py      ° anchor, then merge °, rank °, unseen °
+      candidates → findings  review/anchor.py      ° anchor, then merge °, unseen °, suppressed °
+      findings → judged      judging.py              a sceptical second look (review/judge.py °)
+      judged → kept          review/rank.py        ° rank: what is worth saying
       suggestions → proven   suggesting.py           check_suggestions (review/suggestion.py °)
       findings → receipt     review/receipt.py     ° conclude: the verdict
       receipt → review       review/render.py      ° compose: every sentence we publish
       review → GitHub        github/publisher.py     publish, once; github/checks.py
 
 The same review from a terminal: `cli.py`, which has a change from `terminal.py` (a diff, a working
-tree) or from GitHub, and `alone.py` for what a server would remember and report.
+tree) or from GitHub, and `alone.py` for what a server would remember and report. Over cases with
+known bugs: `evaluating.py`.
 
 Rooms (° = pure: no network, clock, settings or log), and what each alone knows:
 

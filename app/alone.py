@@ -3,13 +3,14 @@
 Nothing here outlives the run; the receipt that is printed is all that stays.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TextIO
 
 from app.ports import Changes, Check, KnownCheck, Model, Run
 from app.review.answer import Answer
+from app.review.findings import Fingerprint
 from app.review.history import History
 from app.review.priority import Priority
 from app.review.prompt import Prompt
@@ -52,6 +53,16 @@ class NoMemory:
 
     async def keep(self, target: Target, receipt: Receipt, covered: Collection[str] = ()) -> None:
         pass
+
+
+class MemoryInComments(NoMemory):
+    """Each run starts anew, but for what stands on the pull request already."""
+
+    def __init__(self, said: Callable[[Target], Awaitable[frozenset[Fingerprint]]]) -> None:
+        self._said = said
+
+    async def recall(self, target: Target, run_id: RunId) -> History:
+        return History(said=await self._said(target))
 
 
 class ChecksOfOneRun:

@@ -3,7 +3,7 @@ smaller chunks where question or answer was too long. A chunk without an answer 
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app import log
 from app.errors import (
@@ -134,13 +134,17 @@ class _Round:
     model: Model
     how: Asking
     stop: Reason | None = None
+    known: dict[tuple[tuple[Area, ...], str], _Answered] = field(default_factory=dict)
 
     async def ask(self, chunks: tuple[Chunk, ...]) -> list[_Answered]:
         slots = asyncio.Semaphore(self.how.at_once)
 
         async def in_turn(chunk: Chunk) -> _Answered:
+            key = (chunk.areas, chunk.text)
             async with slots:
-                return await self._ask_chunk(chunk)
+                if key not in self.known:
+                    self.known[key] = await self._ask_chunk(chunk)
+                return replace(self.known[key], number=chunk.number)
 
         return await asyncio.gather(*map(in_turn, chunks))
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from app import log
 from app.alone import (
     Blocking,
     ChecksOfOneRun,
+    MemoryInComments,
     NoCheck,
     NoMemory,
     NoPublisher,
@@ -28,10 +29,10 @@ from app.alone import (
 from app.analysers.table import build_finders
 from app.asking import Asking, prompt_for
 from app.errors import AppError, Forbidden, Overtaken, PullRequestGone, Unusable
-from app.evaluating import CaseChanges, fetch_case, measure
+from app.evaluating import CaseChanges, fetch_case, measure, spent_usd
 from app.evaluating import Plan as EvaluationPlan
 from app.github.addresses import Address, CheckAddress, PullAddress
-from app.github.auth import AppCredentials
+from app.github.auth import PERMISSIONS, UNPOSTED, VERDICT, AppCredentials
 from app.github.changes import GitHubChanges
 from app.github.checks import GitHubVerdicts
 from app.github.comments import GitHubConversation
@@ -41,6 +42,7 @@ from app.github.permissions import GitHubPermissions
 from app.github.policies import ConfigFiles
 from app.github.posted import PostedVerdicts
 from app.github.publisher import GitHubPublisher
+from app.github.said import SaidFindings
 from app.github.transport import Connection, GitHub
 from app.github.user_token import TokenCredentials
 from app.handlers import Handlers, Waits
@@ -60,6 +62,7 @@ from app.ports import (
     Clock,
     Desk,
     Ledger,
+    Memory,
     Model,
     Models,
     Publisher,
@@ -285,7 +288,7 @@ async def dry_run_on_terminal(
 async def fetch_verdict(access: GitHubAccess, address: Address) -> Receipt:
     """Fetch the receipt that stands in a check run of ours on GitHub. Raises NoVerdict."""
     async with httpx.AsyncClient() as http:
-        github, credentials = _somebody(access, http, SystemClock())
+        github, credentials = _somebody(access, http, SystemClock(), VERDICT)
         posted = PostedVerdicts(github, app_id=access.app_id)
         number = address.number if isinstance(address, PullAddress) else 0
         target = await credentials.find(address.owner, address.repo, number)
@@ -305,7 +308,7 @@ async def evaluate_on_terminal(
     """Measure these models, or the configured one, one after the other; say what was left out."""
     left_out: list[str] = []
     try:
-        for one in _measuring(settings, models, plan.max_usd):
+        for one in _measuring(settings, models, plan.max_usd, measured):
             changes = CaseChanges(case=plan.cases[0], config=DEFAULTS)
             async with _alone(one, changes, None) as (target, services, asking):
                 clock, say = SystemClock(), progress.say
@@ -316,11 +319,14 @@ async def evaluate_on_terminal(
 
 
 def _measuring(
-    settings: TerminalSettings, models: Sequence[str], max_usd: float | None
+    settings: TerminalSettings,
+    models: Sequence[str],
+    max_usd: float | None,
+    measured: Sequence[Measured],
 ) -> Iterator[TerminalSettings]:
     """Give each model settings of its own, in which no other one answers in its place.
 
-    What one pull request may cost is no limit: the cases are many.
+    All cases are booked as one pull request, and its limit is what is left of `max_usd`.
     """
     server = settings.model
     if server is None and models:
@@ -334,8 +340,9 @@ def _measuring(
             f"--max-usd cannot be kept: no price is known for {', '.join(unpriced)}. "
             "Name it in MODEL_PRICES, or leave --max-usd out."
         )
-    limits = replace(server.limits, pull_request_usd=None)
     for name in names:
+        left_usd = None if max_usd is None else max(0.0, max_usd - spent_usd(measured))
+        limits = replace(server.limits, pull_request_usd=left_usd)
         alone = replace(server, model=name, others=(), fallback="", limits=limits)
         yield replace(settings, model=alone)
 
@@ -366,7 +373,7 @@ async def _alone(
                 changes=surroundings.changes,
                 verdicts=surroundings.verdicts,
                 publisher=surroundings.publisher,
-                memory=NoMemory(),
+                memory=surroundings.memory,
                 models=_models(settings.model, model_http, asked, clock, wrap=watched),
                 finders=build_finders(sandbox.child()),
                 syntax=_syntax(sandbox),
@@ -387,6 +394,7 @@ class _Surroundings:
     changes: Changes
     verdicts: Verdicts
     publisher: Publisher
+    memory: Memory
 
 
 async def _surroundings(
@@ -394,31 +402,45 @@ async def _surroundings(
 ) -> _Surroundings:
     if not isinstance(source, OnGitHub):
         return _Surroundings(
-            target=NOWHERE, changes=source, verdicts=NoCheck(), publisher=NoPublisher()
+            target=NOWHERE,
+            changes=source,
+            verdicts=NoCheck(),
+            publisher=NoPublisher(),
+            memory=NoMemory(),
         )
-    github, credentials = _somebody(source.access, http, clock)
+    permissions = PERMISSIONS if source.post else UNPOSTED
+    github, credentials = _somebody(source.access, http, clock, permissions)
     where = source.address
     target = await credentials.find(where.owner, where.repo, where.number)
     files = ConfigFiles(github, server=settings.default_config, ceilings=settings.ceilings)
     changes = GitHubChanges(github, files=files, git=_git(find_sandbox()))
     has_check_run = source.has_check_run
+    author = credentials.author if isinstance(credentials, TokenCredentials) else github.author
     return _Surroundings(
         target=target,
         changes=changes if has_check_run else Blocking(changes=changes, fail_on=source.fail_on),
         verdicts=GitHubVerdicts(github, ChecksOfOneRun()) if has_check_run else NoCheck(),
         publisher=GitHubPublisher(github) if source.post else NoPublisher(),
+        memory=MemoryInComments(SaidFindings(github, author).fingerprints)
+        if source.post
+        else NoMemory(),
     )
 
 
 def _somebody(
-    access: GitHubAccess, http: httpx.AsyncClient, clock: Clock
+    access: GitHubAccess, http: httpx.AsyncClient, clock: Clock, permissions: Mapping[str, str]
 ) -> tuple[GitHub, AppCredentials | TokenCredentials]:
     """Be the App where we have its key, else the person whose token we have, else nobody."""
     connection = Connection(http, clock=clock, base_url=access.api_url)
     credentials: AppCredentials | TokenCredentials
     if access.key is not None:
         key = access.key.private_key.reveal()
-        credentials = AppCredentials(connection, app_id=str(access.key.app_id), private_key=key)
+        credentials = AppCredentials(
+            connection,
+            app_id=str(access.key.app_id),
+            private_key=key,
+            permissions=permissions,
+        )
     else:
         credentials = TokenCredentials(connection, access.token.reveal())
     return GitHub(connection, credentials), credentials

@@ -173,6 +173,7 @@ def _respond(event: CommentCreated, delivery_id: str, index: int, line: str) -> 
             line=line,
             is_archived=event.is_archived,
             is_bot=event.author_is_bot or event.app_id is not None,
+            said_at=event.said_at,
         ),
         run_id=name_run(delivery_id, key),
         dedupe_key=key,

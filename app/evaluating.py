@@ -7,7 +7,8 @@ import asyncio
 import gzip
 import secrets
 import zlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from app.review.config import Config
 from app.review.event import Request
 from app.review.fix_case import case_of_fix, paths_of_fix
 from app.review.pull import Change, RunId, Target
-from app.review.scoring import Measured
+from app.review.scoring import Measured, is_cut_off
 
 CASES = "cases.jsonl"
 FILES = "files.jsonl.gz"
@@ -97,8 +98,8 @@ class CaseChanges:
 class Plan:
     """What is measured: each case `repeat` times, `at_once` side by side.
 
-    No run is begun once `max_usd` are spent, which takes a model with a price; those under way
-    then are finished.
+    `max_usd` takes a model with a price: no run is begun that would exceed it together with those
+    under way, if each costs what the dearest so far did. The first is begun alone.
     """
 
     cases: tuple[Case, ...]
@@ -121,23 +122,36 @@ async def measure(
     Return why not all of it was measured, empty if all was.
     """
     config = Config(focus=areas_of(plan.cases))
-    slots = asyncio.Semaphore(plan.at_once)
-    runs = [case for _ in range(plan.repeat) for case in plan.cases]
-    n_before = len(measured)
+    n_before, n_runs = len(measured), plan.repeat * len(plan.cases)
+    to_do = deque(case for _ in range(plan.repeat) for case in plan.cases)
 
     async def one(case: Case) -> None:
-        async with slots:
-            if not _may_spend(measured, plan.max_usd):
-                return
-            measured.append(await _review(case, config, target, s, how, clock))
-            tell(f"{len(measured) - n_before} of {len(runs)} reviews by {_name(s) or 'analysers'}")
+        measured.append(await _review(case, config, target, s, how, clock))
+        tell(f"{len(measured) - n_before} of {n_runs} reviews by {_name(s) or 'analysers'}")
 
-    await asyncio.gather(*(one(case) for case in runs))
-    n_done = len(measured) - n_before
-    if n_done == len(runs):
+    under_way: set[asyncio.Task[None]] = set()
+    try:
+        while to_do or under_way:
+            while to_do and _may_begin(plan, len(under_way), measured, measured[n_before:]):
+                under_way.add(asyncio.create_task(one(to_do.popleft())))
+            if not under_way:
+                break
+            done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in under_way:
+            task.cancel()
+    n_whole = sum(not is_cut_off(one) for one in measured[n_before:])
+    if n_whole == n_runs:
         return ""
-    done = f"{n_done} of {len(runs)} reviews"
-    return f"{_name(s)}: {done}, then the {plan.max_usd:.2f} USD were used up"
+    limit = "a limit" if plan.max_usd is None else f"the limit of {plan.max_usd:.2f} USD"
+    return f"{_name(s)}: {n_whole} of {n_runs} reviews, {limit} allows no more"
+
+
+def spent_usd(measured: Iterable[Measured]) -> float:
+    """Return what reviews have cost, as far as prices are known."""
+    return sum(one.receipt.usage.usd or 0.0 for one in measured)
 
 
 async def _review(
@@ -156,8 +170,18 @@ async def _review(
     return Measured(model=_name(s), case=case, receipt=receipt, seconds=clock.now() - began)
 
 
-def _may_spend(measured: Sequence[Measured], max_usd: float | None) -> bool:
-    return max_usd is None or sum(one.receipt.usage.usd or 0.0 for one in measured) < max_usd
+def _may_begin(
+    plan: Plan, n_under_way: int, measured: Iterable[Measured], by_this_model: Iterable[Measured]
+) -> bool:
+    if n_under_way == plan.at_once:
+        return False
+    if plan.max_usd is None:
+        return True
+    left_usd = plan.max_usd - spent_usd(measured)
+    dearest_usd = max((spent_usd([one]) for one in by_this_model), default=0.0)
+    if not dearest_usd:
+        return n_under_way == 0 and left_usd > 0
+    return (n_under_way + 1) * dearest_usd <= left_usd
 
 
 def _name(s: Services) -> str:

@@ -389,8 +389,12 @@ class Jobs(Protocol):
         Nothing is stored of a delivery seen before, nor of a job whose dedupe key was.
         """
 
-    async def cancel(self, target: Target) -> int:
-        """Stop the queued and running reviews of a pull request; return how many."""
+    async def cancel(self, target: Target, asked_before: float = 0.0) -> int:
+        """Stop the queued and running reviews of a pull request; return how many.
+
+        With `asked_before` (epoch seconds) only those that somebody asked for, or that began,
+        until then: a word that comes late stops nothing that was said after it.
+        """
 
     async def status(self, id: JobId | RunId) -> Job | None:
         """Return a job, or the latest job of a run, as it is now."""

@@ -17,7 +17,7 @@ from app.review.command import (
     UnknownCommand,
     parse_line,
 )
-from app.review.pull import RunId, Target
+from app.review.pull import RunId
 from app.review.render import (
     render_cancelled,
     render_help,
@@ -45,7 +45,7 @@ async def respond(
     await desk.conversation.react(work.target, work.comment, Reaction.EYES)
     if isinstance(command, ReviewCommand):
         return (_review(work, command, run_id),)
-    text = await _obey(command, work.target, desk, mentions[0])
+    text = await _obey(command, work, desk, mentions[0])
     await desk.conversation.say(work.target, f"answer-{run_id}", text)
     return ()
 
@@ -70,8 +70,9 @@ async def _is_heard(work: Respond, desk: Desk) -> bool:
     return is_heard
 
 
-async def _obey(command: Answered, target: Target, desk: Desk, mention: str) -> str:
+async def _obey(command: Answered, work: Respond, desk: Desk, mention: str) -> str:
     """Do what was asked, once more if need be; return the answer."""
+    target = work.target
     match command:
         case HelpCommand():
             return render_help(mention)
@@ -83,7 +84,7 @@ async def _obey(command: Answered, target: Target, desk: Desk, mention: str) -> 
             await desk.pauses.pause(target, False)
             return render_resumed()
         case CancelCommand():
-            n_stopped = await desk.jobs.cancel(target)
+            n_stopped = await desk.jobs.cancel(target, work.said_at)
             log.event("review.cancelled", reviews=n_stopped)
             return render_cancelled(mention)
         case UnknownCommand():
@@ -101,6 +102,7 @@ def _review(work: Respond, command: ReviewCommand, run_id: RunId) -> NewJob:
             areas=command.areas,
             full=command.full,
             wish=command.wish,
+            asked_at=work.said_at,
         ),
         run_id=run_id,
         dedupe_key=f"review/{run_id}",

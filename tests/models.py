@@ -6,9 +6,13 @@ from app.ports import Model
 from app.review.price import Limits, Price
 
 
-def models_of(model: Model | None, price: Price | None = None) -> MeteredModels | None:
-    """Count what a model costs, without a limit; no price is no known one."""
+def models_of(
+    model: Model | None,
+    price: Price | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> MeteredModels | None:
+    """Count what a model costs; no price is no known one."""
     if model is None:
         return None
     prices = {model.name: price} if price else {}
-    return MeteredModels(model, Meter(LedgerOfOneRun(), prices, Limits(), SystemClock()))
+    return MeteredModels(model, Meter(LedgerOfOneRun(), prices, limits, SystemClock()))

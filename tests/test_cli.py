@@ -371,6 +371,12 @@ class Hub:
         return [(review.author, review.state) for review in self.state.reviews.values()]
 
     @property
+    def asked_for(self) -> list[object]:
+        """The permissions of each token that was asked for."""
+        tokens = (r.json() for r in self.state.requests if r.path.endswith("/access_tokens"))
+        return [token["permissions"] for token in tokens if isinstance(token, dict)]
+
+    @property
     def writes(self) -> list[str]:
         return [r.path for r in self.state.requests if r.method != "GET"]
 
@@ -437,6 +443,11 @@ def test_the_app_posts_review_and_check_run_as_the_server_would(
 def test_without_post_the_app_only_reads(terminal: Terminal, hub: Hub) -> None:
     assert terminal.run("review", hub.url)[0] == 1
     assert {path.rpartition("/")[2] for path in hub.writes} == {"access_tokens"}
+    assert hub.asked_for == [
+        {"metadata": "read"},
+        {"metadata": "read", "contents": "read", "pull_requests": "read"},
+        {"metadata": "read", "contents": "read"},
+    ]
 
 
 @pytest.mark.usefixtures("as_riley")
@@ -446,6 +457,41 @@ def test_a_person_posts_the_review_alone_and_is_told_so(terminal: Terminal, hub:
     assert "no check run was posted: that takes the App's own credentials" in err
     assert hub.reviews == [("riley", "COMMENTED")]
     assert hub.checks == []
+
+
+@pytest.mark.parametrize("who", ["as_app", "as_riley"])
+def test_what_was_posted_stays_open_and_is_not_said_again(
+    terminal: Terminal, hub: Hub, request: pytest.FixtureRequest, who: str
+) -> None:
+    request.getfixturevalue(who)
+    first = terminal.run("review", hub.url, "--post", "--format", "json")
+    again = terminal.run("review", hub.url, "--post", "--format", "json")
+    assert (first[0], again[0]) == (1, 1)
+    assert decode_receipt(again[1]).findings == decode_receipt(first[1]).findings
+    assert len(hub.reviews) == 1
+    hub.state.push(hub.pull, {"more.py": SECRET, "settings.py": SECRET})
+    assert (
+        len(
+            decode_receipt(
+                terminal.run("review", hub.url, "--post", "--format", "json")[1]
+            ).findings
+        )
+        == 2
+    )
+    assert [comment.place.path for comment in hub.state.review_comments.values()] == [
+        "settings.py",
+        "more.py",
+    ]
+
+
+@pytest.mark.usefixtures("as_riley")
+def test_what_another_posted_is_said_all_the_same(
+    terminal: Terminal, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.run("review", hub.url, "--post")
+    monkeypatch.setenv("GITHUB_TOKEN", hub.state.personal_token("mona"))
+    terminal.run("review", hub.url, "--post")
+    assert hub.reviews == [("riley", "COMMENTED"), ("mona", "COMMENTED")]
 
 
 @pytest.mark.usefixtures("as_riley")

@@ -25,6 +25,8 @@ from tests.command_line import SETTINGS, Terminal, served
 from tests.judges import agree
 from tests.model_server import ModelServer, Question, Reply, error, slow
 
+pytestmark = pytest.mark.slow
+
 START = [sys.executable, "-c", "from app.cli import run; run()", "eval"]
 PATIENCE_S = 30.0
 
@@ -215,12 +217,21 @@ def test_a_ceiling_ends_the_measuring_and_says_so(
     terminal: Terminal, cases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODEL_PRICES", "configured=100/100")
-    monkeypatch.setenv("MAX_CONCURRENT_MODEL_CALLS", "1")
-    status, result = evaluated(terminal, str(cases), "--max-usd", "0.01")
-    (one,) = result.models
-    assert (status, one.runs) == (3, 1)
-    assert one.usage.usd is not None
-    assert result.left_out == "configured: 1 of 3 reviews, then the 0.01 USD were used up"
+    free = evaluated(terminal, str(cases))[1].models[0].usage
+    assert free.usd is not None
+    for share in (0.1, 0.5, 0.9):
+        ceiling = share * free.usd
+        status, result = evaluated(terminal, str(cases), "--max-usd", str(ceiling))
+        (one,) = result.models
+        assert status == 3
+        assert one.usage.usd is None or one.usage.usd <= ceiling
+        assert one.runs + one.cut_off < 4
+        assert one.runs < 3
+        assert one.scores[0].found + one.scores[0].missed <= one.runs
+        whole = (
+            f"configured: {one.runs} of 3 reviews, the limit of {ceiling:.2f} USD allows no more"
+        )
+        assert result.left_out == whole
 
 
 class Screen(StringIO):

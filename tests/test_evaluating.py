@@ -1,5 +1,6 @@
 """Cases are read from disk and reviewed, as often and as dearly as was asked for."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import Sequence
@@ -12,18 +13,26 @@ from app.alone import NoCheck, NoMemory, NoPublisher
 from app.asking import Asking
 from app.bootstrap import NOWHERE, SystemClock, load_prompts
 from app.errors import ModelUnavailable, Unusable
-from app.evaluating import CaseChanges, Plan, add_case, fetch_case, measure, read_cases
+from app.evaluating import (
+    CaseChanges,
+    Plan,
+    add_case,
+    fetch_case,
+    measure,
+    read_cases,
+    spent_usd,
+)
 from app.ports import Model, Services
 from app.review.answer import Answer, Usage
 from app.review.cases import Case
 from app.review.config import Config
 from app.review.diff import parse_diff
 from app.review.focus import Area
-from app.review.price import Price
+from app.review.price import Limits, Price
 from app.review.prompt import Prompt
 from app.review.pull import Change, Target
 from app.review.receipt import ReceiptUsage, State
-from app.review.scoring import Measured
+from app.review.scoring import Measured, is_cut_off
 from app.review.syntax import Language
 from tests.builders import make_change, make_diff, make_receipt, make_target
 from tests.models import models_of
@@ -40,6 +49,7 @@ diff --git a/door.py b/door.py
      return door(who)
 """
 FIXED = b"def enter(who):\n    check(who)\n    return door(who)\n"
+PRICE = Price(input_usd=100, output_usd=0)
 ROW = {"id": "one", "diff": FIX.decode(), "golden": []}
 
 
@@ -75,14 +85,18 @@ class NoSyntax:
 
 
 async def measure_with(
-    model: Model | None, plan: Plan, measured: list[Measured], told: list[str] | None = None
+    model: Model | None,
+    plan: Plan,
+    measured: list[Measured],
+    told: list[str] | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
 ) -> str:
     services = Services(
         changes=CaseChanges(case=plan.cases[0], config=Config()),
         verdicts=NoCheck(),
         publisher=NoPublisher(),
         memory=NoMemory(),
-        models=models_of(model, Price(input_usd=100, output_usd=0)),
+        models=models_of(model, PRICE, limits),
         finders=(),
         syntax=NoSyntax(),
     )
@@ -138,13 +152,66 @@ def spent(usd: float) -> Measured:
     return Measured(model="dear", case=case, receipt=make_receipt(usage=usage), seconds=1)
 
 
-async def test_no_review_is_begun_once_the_money_is_used_up() -> None:
+@pytest.mark.parametrize("at_once", [1, 16])
+async def test_no_review_is_begun_that_the_money_may_not_suffice_for(at_once: int) -> None:
     measured = [spent(0.6), spent(0.4)]
-    plan = Plan(cases=cases_of("a", "b"), repeat=2, max_usd=1.001)
+    plan = Plan(cases=cases_of("a", "b"), repeat=3, at_once=at_once, max_usd=1.007)
     left_out = await measure_with(Silent(), plan, measured)
-    assert left_out == "silent: 1 of 4 reviews, then the 1.00 USD were used up"
-    assert [run.case.id for run in measured] == ["before", "before", "a"]
-    assert measured[-1].receipt.usage.usd == pytest.approx(0.002)
+    assert left_out == "silent: 3 of 6 reviews, the limit of 1.01 USD allows no more"
+    assert sorted(run.case.id for run in measured[2:]) == ["a", "a", "b"]
+    assert spent_usd(measured) == pytest.approx(1.006)
+
+
+async def test_without_money_nothing_is_begun() -> None:
+    measured, model = [spent(1.0)], Silent()
+    await measure_with(model, Plan(cases=cases_of("a"), max_usd=1.0), measured)
+    assert (len(measured), model.prompts) == (1, [])
+
+
+class Busy(Silent):
+    """Takes its time, so that all that is begun at once is under way at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = self.most = 0
+
+    async def ask(self, prompt: Prompt) -> Answer:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0.005)
+        self.under_way -= 1
+        return await super().ask(prompt)
+
+
+async def test_until_a_cost_is_known_one_review_runs_alone_then_as_many_as_fit() -> None:
+    few, many = Busy(), Busy()
+    plan = Plan(cases=cases_of(*"abcdefgh"), at_once=8, max_usd=0.006)
+    await measure_with(few, plan, [])
+    assert await measure_with(many, replace(plan, max_usd=1.0), []) == ""
+    assert len(few.prompts) == 6
+    assert few.most <= 4 < many.most
+
+
+async def test_what_a_limit_cut_off_is_not_measured() -> None:
+    measured = list[Measured]()
+    plan = Plan(cases=cases_of("a", "b"))
+    left_out = await measure_with(Silent(), plan, measured, limits=Limits(pull_request_usd=0.0001))
+    assert left_out == "silent: 0 of 2 reviews, a limit allows no more"
+    assert all(map(is_cut_off, measured))
+
+
+async def test_what_breaks_a_review_ends_the_others() -> None:
+    class Crashing(Busy):
+        async def ask(self, prompt: Prompt) -> Answer:
+            if "b.py" in prompt.user:
+                raise ZeroDivisionError
+            return await super().ask(prompt)
+
+    measured = list[Measured]()
+    with pytest.raises(ZeroDivisionError):
+        await measure_with(Crashing(), Plan(cases=cases_of("a", "b", "c"), at_once=3), measured)
+    await asyncio.sleep(0.05)
+    assert measured == []
 
 
 async def test_the_change_of_a_case_has_its_files() -> None:

@@ -17,7 +17,7 @@ from tests.model_server import Question, Reply
 from tests.outcome import Outcome, read_outcome
 from tests.world import World, build_world, finding, finds
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 COMMANDS = "@codex review\n@codex help"
 OUTCOME = Outcome(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.demo.events import base_event
 from app.demo.faults import Fault
 from app.demo.records import CheckRun
 from app.demo.state import AppIdentity, new_app
@@ -77,6 +78,23 @@ async def test_a_verdict_about_an_older_head_is_none(make: Make) -> None:
         await world.ended(2)
     [run] = on(world, head)
     assert (run.conclusion, run.title) == ("neutral", NO_VERDICT)
+
+
+async def test_a_verdict_about_the_change_to_another_base_is_none(make: Make) -> None:
+    world = make(finds())
+    world.state.commit(world.pull.repository, {"old.py": "x = 1\n"}, branch="stable")
+    async with world.running():
+        await world.comment("@codex review")
+        reviewed = await world.ended()
+        base_event(world.state, world.pull, "stable")
+        head = await world.queue()
+        await world.ended(2)
+    assert (reviewed.conclusion, receipt(reviewed)["base_ref"]) == ("success", "main")
+    [run] = on(world, head)
+    assert (run.conclusion, run.title) == (
+        "neutral",
+        "NOT REVIEWED: the verdict about this pull request is about another base branch",
+    )
 
 
 async def test_re_run_in_the_queue_asks_again_there(make: Make) -> None:

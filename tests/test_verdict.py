@@ -197,6 +197,11 @@ def test_the_newest_verdict_on_the_head_counts(
     assert all(
         request.method == "GET" or "access_tokens" in request.path for request in state.requests
     )
+    asked = [r.json() for r in state.requests if "access_tokens" in r.path]
+    looking = {"metadata": "read"}
+    reading = {"metadata": "read", "pull_requests": "read", "checks": "read"}
+    permissions = [body["permissions"] for body in asked if isinstance(body, dict)]
+    assert permissions == ([looking, reading] * 4 if who == "app" else [])
 
 
 def test_only_a_receipt_of_its_own_check_run_counts(terminal: Terminal, state: State) -> None:

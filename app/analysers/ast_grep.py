@@ -4,6 +4,7 @@ Knows ast-grep's JSON; the rules stand in `rules/`, one file a language. Rules a
 argument, so no configuration is read.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from posixpath import splitext
@@ -12,6 +13,8 @@ from types import MappingProxyType
 import msgspec
 import yaml
 
+from app.analysers.added import words
+from app.analysers.filled import is_harmless
 from app.analysers.linter import Rule, Said, Tool
 from app.review.focus import Area
 from app.review.priority import Priority
@@ -31,6 +34,18 @@ _NAMES = MappingProxyType(
 _SEPARATOR = "\n---\n"
 _TSX, _TYPESCRIPT = "\nlanguage: Tsx\n", "\nlanguage: TypeScript\n"
 _BY_SUFFIX = {suffix: name for name, suffixes in _NAMES.items() for suffix in suffixes}
+_WEIGHED = words(
+    """
+    go-error-ignored go-sql-from-string java-sql-from-string js-inner-html js-shell-from-string
+    js-sql-from-string
+    """
+)
+_SHELLS = ("child_process", "shelljs")
+# `json.Marshal` of what is written there, which it can always write.
+_MARSHALS_LITERAL = re.compile(
+    r"json\.Marshal(?:Indent)?\(&?(?:map\[string\]|\[\])?[\w.]+(?:\{\})?\{"
+)
+_PARSES_GROUP = re.compile(r"strconv\.\w+\((\w+)\[")
 
 
 class _Meta(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,12 +64,13 @@ class _RuleFile(msgspec.Struct, frozen=True, kw_only=True):
     metadata: _Meta
 
 
-class _Start(msgspec.Struct, frozen=True, kw_only=True):
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
     line: int
 
 
 class _Range(msgspec.Struct, frozen=True, kw_only=True):
-    start: _Start
+    start: _Place
+    end: _Place
 
 
 class _Match(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -88,6 +104,9 @@ def build_tool() -> Tool:
         rename=_rename,
         read=_read,
         judge=judge,
+        unmute=_unmute,
+        weighed=_WEIGHED,
+        is_mild=_is_mild,
     )
 
 
@@ -110,6 +129,29 @@ def _rename(path: str) -> str:
     return _BY_SUFFIX[splitext(path)[1]]
 
 
+def _unmute(text: bytes) -> bytes:
+    return text.replace(b"ast-grep-ignore", b"ast-grep_ignore")
+
+
+def _is_mild(said: Said, code: str, module: str) -> bool:
+    match said.code:
+        case "js-shell-from-string":  # a function of its own that is called so
+            return not any(name in module for name in _SHELLS)
+        case "go-error-ignored":
+            return _cannot_fail(code, module)
+        case _:
+            return is_harmless(code, module)
+
+
+def _cannot_fail(code: str, module: str) -> bool:
+    """Whether a literal is written as JSON, or a number is read that a regular expression found."""
+    group = _PARSES_GROUP.search(code)
+    if group is None:
+        return _MARSHALS_LITERAL.search(code) is not None
+    found = rf"\b{group[1]}\b[ \t]*:?=[^\n=]{{0,200}}\.Find(?:All)?StringSubmatch\("
+    return re.search(found, module) is not None
+
+
 def _read(stdout: bytes) -> list[Said]:
     return [_said(line) for line in stdout.splitlines()]
 
@@ -119,6 +161,7 @@ def _said(line: bytes) -> Said:
     return Said(
         file=match.file,
         line=match.range.start.line + 1,
+        end=match.range.end.line + 1,
         code=match.rule_id,
         message=match.message,
     )

@@ -1,4 +1,4 @@
-"""Runs a program over changed files, and keeps what it says of added lines.
+"""Runs a program over changed files, and keeps what it says of added lines and did not say before.
 
 Knows how its trouble with one file is kept from the others. What is special to a program (flags,
 names, its JSON, the meaning of its rules) stands in a `Tool`, one file each.
@@ -9,12 +9,13 @@ import re
 import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from app.analysers.added import added_lines, at_line, fold, is_test, quote
+from app.analysers.added import added_lines, at_line, before, fold, is_test, quote
+from app.analysers.standing import Spoken, find_old
 from app.ports import Child, Found
 from app.review.classes import classify, is_reviewable
 from app.review.diff import FileDiff
@@ -32,6 +33,10 @@ MAX_ALL_BYTES = 20_000_000
 MAX_FILES = 1_000
 MAX_LINE = 2_000
 """Characters; longer lines are generated or minified."""
+MAX_WEIGHED = 50
+"""Of what is said of a change, so much is looked at for whether it is likely harmless."""
+MAX_MODULE = 200_000
+"""Characters of a file that are searched for what a name stands for."""
 PARTS = 8
 AT_ONCE = 2
 """Parts that are looked at side by side: so many cores a small server has."""
@@ -77,21 +82,35 @@ class Edit:
 class Said:
     """One thing that a program says: of a line (1-based) of the file that we named `file`.
 
-    `is_error`: the program itself calls it more than a warning. `is_trouble`: it is no rule's
-    word, the program could not read the file.
+    `end` is the last line of what it speaks of, where that is another. `is_error`: the program
+    itself calls it more than a warning. `is_trouble`: it is no rule's word, the program could not
+    read the file.
     """
 
     file: str
     line: int
     code: str
     message: str
+    end: int = 0
     edit: Edit | None = None
     is_error: bool = False
     is_trouble: bool = False
 
 
+Judged = tuple[Said, Rule]
+"""What is said of a line, and what we make of it."""
+
+
 def _as_it_is(said: list[Said]) -> Iterable[Said]:
     return said
+
+
+def _as_written(text: bytes) -> bytes:
+    return text
+
+
+def _never(said: Said, code: str, module: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +120,10 @@ class Tool:
     `arguments` come before the files; `beside` are files of ours that they name. `rename` gives a
     file, by its path, the end of a name that tells the program its kind. `read` takes the output
     apart, or raises msgspec.DecodeError. `sift` leaves out of one file's what only follows from
-    something else. `judge` makes a rule of what is said, or None of noise.
+    something else. `judge` makes a rule of what is said, or None of noise. `unmute` spoils, in as
+    many characters, comments that would silence the program. `is_mild` is asked of the rules in
+    `weighed`, with the lines of code that are spoken of and the file that they stand in: whether
+    it is likely harmless, and so a nit.
     """
 
     name: str
@@ -111,6 +133,9 @@ class Tool:
     read: Callable[[bytes], list[Said]]
     judge: Callable[[Said, bool], Rule | None]
     sift: Callable[[list[Said]], Iterable[Said]] = _as_it_is
+    unmute: Callable[[bytes], bytes] = _as_written
+    weighed: frozenset[str] = frozenset()
+    is_mild: Callable[[Said, str, str], bool] = _never
     beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -134,33 +159,101 @@ class Linter:
         return self._tool.wants(path)
 
     async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
-        """Run the program over the changed files; keep what it says of added lines."""
+        """Run the program over the changed files, and over what those were of which it says
+        something; keep what it says of added lines and did not say of those in their place."""
         wanted = [f for f in change.diff.files if f.path in files and self.wants(f.path)]
         admitted, refused = await asyncio.to_thread(_admit, wanted, files)
         names = {
             f"{number:04}/{self._tool.rename(path)}": path
             for number, path in enumerate(admitted, 1)
         }
+        named = {name: admitted[path] for name, path in names.items()}
+        texts = {name: self._tool.unmute(files[path]) for name, path in names.items()}
         all_s = self._patience.all_s
-        said, failed = await self._examine(
-            {name: files[path] for name, path in names.items()}, _Run(_now() + all_s), all_s
+        run = _Run(_now() + all_s)
+        said, failed = await self._examine(texts, run, all_s)
+        failed |= {
+            name: f"{self.name} could not read it"
+            for one in said
+            if one.is_trouble and (name := _name_of(one)) in names
+        }
+        now = await asyncio.to_thread(self._judged, named, said, texts, added_lines)
+        bases = await asyncio.to_thread(self._bases, {name: named[name] for name in now}, files)
+        said, _ = await self._examine(bases, run, all_s)
+        was = await asyncio.to_thread(self._judged, named, said, bases, _removed_lines)
+        candidates = await asyncio.to_thread(
+            lambda: fold(
+                c for name in now for c in self._new(named[name], now[name], was.get(name, []))
+            )
         )
         refused |= {names[name]: reason for name, reason in failed.items()}
-        named = {name: admitted[path] for name, path in names.items()}
-        return await asyncio.to_thread(self._found, named, said, refused)
+        return Found(finder=self.name, candidates=candidates, not_analysed=refused or None)
 
-    def _found(
-        self, named: Mapping[str, FileDiff], said: list[Said], refused: dict[str, str]
-    ) -> Found:
+    def _judged(
+        self,
+        named: Mapping[str, FileDiff],
+        said: list[Said],
+        texts: Mapping[str, bytes],
+        lines_of: Callable[[FileDiff], Mapping[int, str]],
+    ) -> dict[str, list[Judged]]:
+        """Judge what is said of these lines; files of which nothing is said are left out."""
         by_name: defaultdict[str, list[Said]] = defaultdict(list)
         for one in said:
-            by_name["/".join(one.file.split("/")[-2:])].append(one)
-        candidates: list[Candidate] = []
+            by_name[_name_of(one)].append(one)
+        weighings = iter(range(MAX_WEIGHED))
+        judged: dict[str, list[Judged]] = {}
+        for name, text in texts.items():
+            file, of_file = named[name], by_name[name]
+            lines = lines_of(file) if of_file else {}
+            if pairs := list(self._judged_file(file, of_file, text, lines, weighings)):
+                judged[name] = pairs
+        return judged
+
+    def _judged_file(
+        self,
+        file: FileDiff,
+        said: list[Said],
+        text: bytes,
+        lines: Mapping[int, str],
+        weighings: Iterator[int],
+    ) -> Iterator[Judged]:
+        in_test = is_test(file)
+        module = text.decode("utf-8", "surrogateescape")
+        for one in self._tool.sift(said):
+            line = lines.get(one.line)
+            if line is None or len(line) > MAX_LINE or one.is_trouble:
+                continue
+            rule = self._tool.judge(one, in_test)
+            if rule is None:
+                continue
+            if one.code in self._tool.weighed and next(weighings, None) is not None:
+                code = _lines(module, one.line, one.end)
+                if self._tool.is_mild(one, code, module[:MAX_MODULE]):
+                    rule = replace(rule, priority=Priority.P3)
+            yield one, rule
+
+    def _new(self, file: FileDiff, now: list[Judged], was: list[Judged]) -> Iterator[Candidate]:
+        old = find_old(file, [_spoken(pair) for pair in now], [_spoken(pair) for pair in was])
+        in_test = is_test(file)
+        added = added_lines(file)
+        for number, (one, rule) in enumerate(now):
+            if number not in old:
+                line = added[one.line]
+                yield _candidate(self.name, file.path, one, line, rule, in_test=in_test)
+
+    def _bases(self, named: Mapping[str, FileDiff], files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return what the files were before, of those that had lines taken out."""
+        bases: dict[str, bytes] = {}
+        left = MAX_ALL_BYTES
         for name, file in named.items():
-            if any(one.is_trouble for one in by_name[name]):
-                refused[file.path] = f"{self.name} could not read it"
-            candidates += self._candidates(file, by_name[name])
-        return Found(finder=self.name, candidates=fold(candidates), not_analysed=refused or None)
+            if not file.n_deleted:
+                continue
+            old = before(file, files[file.path].decode("utf-8", "surrogateescape"))
+            base = (old or "").encode("utf-8", "surrogateescape")
+            if 0 < len(base) <= min(MAX_BYTES, left) and not _LONE_CR.search(base):
+                bases[name] = self._tool.unmute(base)
+                left -= len(base)
+        return bases
 
     async def _examine(
         self, files: Mapping[str, bytes], run: "_Run", limit_s: float
@@ -200,17 +293,6 @@ class Linter:
             return self._tool.read(ended.stdout)
         except msgspec.DecodeError:
             return f"{self.name} gave no answer that can be read"
-
-    def _candidates(self, file: FileDiff, said: list[Said]) -> Iterator[Candidate]:
-        in_test = is_test(file)
-        added = added_lines(file)
-        for one in self._tool.sift(said):
-            line = added.get(one.line)
-            if line is None or len(line) > MAX_LINE or one.is_trouble:
-                continue
-            rule = self._tool.judge(one, in_test)
-            if rule is not None:
-                yield _candidate(self.name, file.path, one, line, rule, in_test=in_test)
 
 
 class _Run:
@@ -257,6 +339,27 @@ def _admit(
             admitted[file.path] = file
             left -= len(content)
     return admitted, refused
+
+
+def _name_of(said: Said) -> str:
+    return "/".join(said.file.split("/")[-2:])
+
+
+def _removed_lines(file: FileDiff) -> dict[int, str]:
+    return {
+        line.old: line.text
+        for line in file.changed_lines
+        if line.kind == "-" and line.old is not None
+    }
+
+
+def _lines(text: str, first: int, last: int) -> str:
+    return "\n".join(text.split("\n")[first - 1 : max(first, last)])
+
+
+def _spoken(judged: Judged) -> Spoken:
+    said, rule = judged
+    return said.line, (said.code, said.message, rule.priority)
 
 
 def _parts(files: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:

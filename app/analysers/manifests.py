@@ -197,6 +197,13 @@ def _python_room(spec: str) -> Room:
     return Room.SOME if is_bounded else Room.ANY
 
 
+def _poetry_room(spec: str) -> Room:
+    """Poetry takes a version alone for exactly this one, and `1.*` for some."""
+    if not spec[:1].isdigit():
+        return _python_room(spec)
+    return Room.ONE if re.fullmatch(r"[\w.+-]+", spec) else Room.SOME
+
+
 def _pyproject(text: str) -> Manifest:
     data = tomllib.loads(text)
     tool = data.get("tool", {})
@@ -239,7 +246,7 @@ def _python_entries(data: dict[str, Any]) -> Iterator[tuple[str, Requirement]]:
     }
     for section, table in tables.items():
         for name, spec in table.items():
-            if name != "python" and (one := _table_requirement(name, spec, _python_room)):
+            if name != "python" and (one := _table_requirement(name, spec, _poetry_room)):
                 yield section, one
 
 

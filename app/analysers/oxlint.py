@@ -21,11 +21,12 @@ FLAGS = (
     "--no-ignore",
     *("-f", "json"),
     *("-A", "all", "-D", "correctness", "-D", "no-await-in-loop"),
-    *("-D", "no-eval", "-D", "no-implied-eval", "-D", "no-script-url"),
+    *("-D", "no-eval", "-D", "no-implied-eval", "-D", "no-new-func", "-D", "no-script-url"),
 )
 CONFIGURATION = {"ours/oxlintrc.json": b"{}"}
 
 _NAME = re.compile(r"(?:\.d)?\.(?:[cm]?[jt]sx?|vue)$")
+_SILENCES = re.compile(rb"\b(eslint|oxlint)-(?=disable)")
 _CODE = re.compile(r"[\w-]+\(([\w-]+)\)")
 _NOISE = frozenset({"no-unused-vars", "no-useless-escape", "no-control-regex"})
 
@@ -141,6 +142,10 @@ def _rename(path: str) -> str:
     return "module" + (found[0] if found else ".js")
 
 
+def _unmute(text: bytes) -> bytes:
+    return _SILENCES.sub(rb"\1_", text)
+
+
 def _read(stdout: bytes) -> list[Said]:
     output = msgspec.json.decode(stdout, type=_Output)
     return [_said(one) for one in output.diagnostics]
@@ -169,4 +174,5 @@ OXLINT = Tool(
     read=_read,
     judge=_judge,
     beside=CONFIGURATION,
+    unmute=_unmute,
 )

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from app.analysers.added import words
+from app.analysers.filled import is_harmless
 from app.analysers.linter import Edit, Rule, Said, Tool
 from app.analysers.ruff_rules import SYNTAX, rule_for
 
@@ -35,6 +37,11 @@ _PYTHON_2 = re.compile(
     r"Undefined name `(?:basestring|cmp|execfile|file|long|raw_input|reduce|reload|unichr|unicode"
     r"|xrange|WindowsError)`"
 )
+# Where `gettext.install` put it.
+_GETTEXT = "Undefined name `_`"
+_PROTECTS = re.compile(r"(?i)passw|pwd|secret|token|sign|hmac|auth|credential|session|csrf|verif")
+_LINES_ABOVE = 4
+"""A name there says what a hash is for."""
 # Of bandit's rules, these (TLS, shells, SQL) are as wrong in a test.
 _UNSAFE_IN_TESTS = re.compile(r"S[56]")
 
@@ -62,6 +69,7 @@ class _Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     filename: str
     location: _Place
+    end_location: _Place | None = None
     fix: _Fix | None = None
 
 
@@ -85,6 +93,7 @@ def _said(one: _Diagnostic) -> Said:
     return Said(
         file=one.filename,
         line=one.location.row,
+        end=one.end_location.row if one.end_location else 0,
         code=code,
         message=f"Syntax error: {one.message}" if code == SYNTAX else one.message,
         edit=_edit(one),
@@ -121,7 +130,22 @@ def _sift(said: list[Said]) -> Iterator[Said]:
 def _judge(said: Said, in_test: bool) -> Rule | None:
     if in_test and said.code.startswith("S") and not _UNSAFE_IN_TESTS.match(said.code):
         return None
-    return None if _PYTHON_2.match(said.message) else rule_for(said.code, said.message)
+    if said.message == _GETTEXT or _PYTHON_2.match(said.message):
+        return None
+    return rule_for(said.code, said.message)
+
+
+def _is_mild(said: Said, code: str, module: str) -> bool:
+    match said.code:
+        case "S608":
+            return is_harmless(code, module)
+        case "S324":  # most such hashes are names: of a cache, an entity, a file
+            above = module.split("\n")[max(0, said.line - 1 - _LINES_ABOVE) : said.line - 1]
+            return _PROTECTS.search("\n".join((*above, code))) is None
+        case "S301":  # a file that was shipped beside the code
+            return "__file__" in code
+        case _:  # S503; despite its name it agrees on the best version that both know
+            return "SSLv23_METHOD" in code
 
 
 RUFF = Tool(
@@ -132,4 +156,6 @@ RUFF = Tool(
     read=_read,
     judge=_judge,
     sift=_sift,
+    weighed=words("S301 S324 S503 S608"),
+    is_mild=_is_mild,
 )

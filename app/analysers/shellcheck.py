@@ -3,6 +3,7 @@
 Knows shellcheck's JSON and what we make of its codes; what is only a warning is a nit.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from posixpath import splitext
@@ -22,6 +23,8 @@ _PARSING = range(1000, 2000)
 """Codes of what could not be read: another shell's script, or a template."""
 # Variables of other files, files that are sourced, and what every `sh` of today knows.
 _NOISE = words("SC1090 SC1091 SC2034 SC2148 SC2153 SC2154 SC3028 SC3037 SC3040 SC3043 SC3045")
+_DIRECTIVE = re.compile(rb"(?m)^[ \t]*#[ \t]*shellcheck[ \t].*$")
+_DISABLES = re.compile(rb"\bdisable=[^\s#]+")
 _MILD = Rule(
     area=Area.CORRECTNESS,
     priority=Priority.P3,
@@ -72,6 +75,13 @@ def _rename(path: str) -> str:
     return "script" + splitext(path)[1]
 
 
+def _unmute(text: bytes) -> bytes:
+    """Put a word of no effect (no file is followed) where a directive disables something."""
+    return _DIRECTIVE.sub(
+        lambda line: _DISABLES.sub(lambda word: b"source=.".ljust(len(word[0])), line[0]), text
+    )
+
+
 def _read(stdout: bytes) -> list[Said]:
     output = msgspec.json.decode(stdout, type=_Output)
     return [_said(one) for one in output.comments]
@@ -102,4 +112,5 @@ SHELLCHECK = Tool(
     rename=_rename,
     read=_read,
     judge=_judge,
+    unmute=_unmute,
 )

@@ -1,7 +1,7 @@
 """Comments that a change adds to silence a checker: of all rules, or of one about security.
 
 A comment that names the one rule that it silences is how checkers are meant to be used, and is
-left alone. Linters that we run hear none of them where they can be told so.
+left alone. The linters that we run hear none of them.
 """
 
 import asyncio

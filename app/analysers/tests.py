@@ -68,6 +68,16 @@ _CERTAIN_ASSERTION = re.compile(
     r"\s*(?:await\s+)?(?:assert\b|assert[A-Z_]\w*[!(.]|self\.assert\w+\(|Assert\.\w+\(|expect\s*\("
     r"|require\.\w+\(t\b|assert\.\w+\(|(?:EXPECT|ASSERT)_\w+\(|assert_\w+[ (]|\$this->assert\w+\()"
 )
+_CHECKS_NOTHING = re.compile(
+    r"\s*(?:#|//|/\*|--|assert True\s*(?:$|[#,])|expect\(true\)\.to(?:Be|Equal)\(true\)"
+    r"|self\.assertTrue\(True\)|assertTrue\(true\))"
+)
+_CALL = re.compile(
+    r"\s*(?:await\s+)?(?!(?:print|echo|puts|log|console|fmt|dbg|System)\b)[\w.]+!?\("
+)
+_CHECKED = re.compile(r"\b(?!assert\b|expect\b)\w+\b(?!\s*[!(])")
+"""What an assertion names beside the functions that it calls."""
+_WORD = re.compile(r"\w+")
 _BEGINS_TEST = re.compile(
     r"\s*(?:(?:async )?def test|class \w*Test|func Test"
     r"|(?:it|test|describe|context)\b[\w.]*\s*[(\"'`]"
@@ -192,9 +202,18 @@ def _lost(hunk: Hunk, moved: frozenset[str]) -> Iterator[Line]:
     lost = [line for line in gone if _CERTAIN_ASSERTION.match(line.text[:MAX_LINE])]
     if not lost or any(_BEGINS_TEST.match(line.text[:MAX_LINE]) for line in gone):
         return
-    added = (line.text[:MAX_LINE] for line in hunk.lines if line.kind == "+")
-    if not any(_ASSERTION.search(text) for text in added):
-        yield from (line for line in lost if line.text.strip() not in moved)
+    added = [line.text[:MAX_LINE] for line in hunk.lines if line.kind == "+"]
+    if any(_ASSERTION.search(text) and not _CHECKS_NOTHING.match(text) for text in added):
+        return
+    for line in lost:
+        if line.text.strip() not in moved and not any(_hands_on(line.text, text) for text in added):
+            yield line
+
+
+def _hands_on(lost: str, added: str) -> bool:
+    """Whether an added line calls something with all that an assertion named: a helper's check."""
+    named = set(_CHECKED.findall(lost[:MAX_LINE]))
+    return bool(named) and _CALL.match(added) is not None and named <= set(_WORD.findall(added))
 
 
 def _candidate(

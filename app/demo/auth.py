@@ -125,6 +125,15 @@ def get_app(call: Call) -> Answer:
     return Answer(content={**shapes.app(call.state), "installations_count": count})
 
 
+def get_user(call: Call) -> Answer:
+    """Whose token it is; an installation's token is nobody's."""
+    if call.token is None:
+        raise Refused(401, "Requires authentication")
+    if call.token.installation is not None:
+        raise Refused(403, "Resource not accessible by integration")
+    return Answer(content=shapes.user(call.state, call.token.login))
+
+
 def list_installations(call: Call) -> Answer:
     shown = [shapes.installation(call.state, item) for item in call.state.installations.values()]
     return Answer(content=shown)
@@ -183,4 +192,5 @@ ROUTES = (
     Route("POST", "/app/installations/{id}/access_tokens", create_token, "app"),
     Route("GET", "/repos/{owner}/{repo}/installation", get_repository_installation, "app"),
     Route("DELETE", "/installation/token", revoke_token, ""),
+    Route("GET", "/user", get_user, ""),
 )

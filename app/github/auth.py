@@ -39,6 +39,14 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """All that a review needs, and all that any of our tokens may do."""
+UNPOSTED: Mapping[str, str] = MappingProxyType(
+    {"metadata": "read", "contents": "read", "pull_requests": "read"}
+)
+"""What a review needs that is not posted."""
+VERDICT: Mapping[str, str] = MappingProxyType(
+    {"metadata": "read", "pull_requests": "read", "checks": "read"}
+)
+"""What finding a verdict needs."""
 READING: Mapping[str, str] = MappingProxyType({"metadata": "read", "contents": "read"})
 """What the organisation's configuration needs."""
 LOOKING: Mapping[str, str] = MappingProxyType({"metadata": "read"})
@@ -163,11 +171,19 @@ class InstallationAuth(httpx.Auth):
 
 
 class AppCredentials:
-    """The App's credentials, and the tokens that were made from them."""
+    """The App's credentials, and the tokens made from them, which may do `permissions` there."""
 
     is_app = True
 
-    def __init__(self, connection: Connection, *, app_id: str, private_key: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        app_id: str,
+        private_key: str,
+        permissions: Mapping[str, str] = PERMISSIONS,
+    ) -> None:
+        self._permissions = permissions
         self._app = AppAuth(app_id=app_id, private_key=private_key, clock=connection.clock)
         self._connection = connection
         self._session = Session(connection, self._app, Pace())
@@ -181,7 +197,7 @@ class AppCredentials:
 
     def installation(self, target: Target) -> httpx.Auth:
         """Sign as the App's installation, for the target's repository only."""
-        return self._auth(target, target.repository_id, PERMISSIONS)
+        return self._auth(target, target.repository_id, self._permissions)
 
     def organisation(self, target: Target) -> httpx.Auth:
         """Sign as the same installation, for reading the account's `.github` repository only."""

@@ -3,6 +3,7 @@ become events. Does not know what an event leads to."""
 
 import re
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qs
 
@@ -77,6 +78,7 @@ class _Comment(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None = None
     user: _User | None = None
     performed_via_github_app: _Numbered | None = None
+    created_at: object = None
 
 
 class _IssueComment(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,7 +262,16 @@ def _comment_created(payload: _IssueComment) -> CommentCreated:
         app_id=app.id if app else None,
         is_pull_request=payload.issue.pull_request is not None,
         is_archived=payload.repository.archived,
+        said_at=_time(comment.created_at),
     )
+
+
+def _time(told: object) -> float:
+    """Return epoch seconds; 0 where none are told."""
+    try:
+        return datetime.fromisoformat(told).timestamp() if isinstance(told, str) else 0.0
+    except ValueError:
+        return 0.0
 
 
 def _changed(action: str, payload: _PullRequestEvent) -> PullRequestChanged | OtherEvent:

@@ -6,7 +6,7 @@ import httpx
 import msgspec
 
 from app.errors import Forbidden
-from app.github.transport import Connection, NotFound, Pace, Session, segment
+from app.github.transport import Account, Connection, NotFound, Pace, Session, segment
 from app.review.pull import InstallationId, Target
 
 NO_INSTALLATION = InstallationId(0)
@@ -48,6 +48,13 @@ class TokenCredentials:
     def organisation(self, target: Target) -> httpx.Auth:
         """Sign as the person, who may or may not see the account's `.github` repository."""
         return self._auth
+
+    async def author(self) -> Account | None:
+        """Return whose token it is; None where GitHub does not say, as to a workflow's token."""
+        try:
+            return await self._session.get_json("/user", Account)
+        except (Forbidden, NotFound):
+            return None
 
     async def find(self, owner: str, repo: str, number: int) -> Target:
         """Find the id behind the name of a repository. Raises Forbidden."""

@@ -57,7 +57,7 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, tag="respond"):
     """Answer one command. `line` is the command as it was written; the handler parses it.
 
     `is_archived`: the repository takes no writes, so there is nothing to answer with. `is_bot`:
-    a bot wrote it, or an App on behalf of somebody.
+    a bot wrote it, or an App on behalf of somebody. `said_at`: when (epoch seconds), 0 if unknown.
     """
 
     target: Target
@@ -65,10 +65,12 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, tag="respond"):
     line: str
     is_archived: bool = False
     is_bot: bool = False
+    said_at: float = 0.0
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
-    """Review a pull request. `areas` is None for the configured ones."""
+    """Review a pull request. `areas` is None for the configured ones; `asked_at` is when somebody
+    asked (epoch seconds), 0 where nobody did."""
 
     target: Target
     comment: CommentRef | None = None
@@ -76,6 +78,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
     full: bool = False
     wish: str | None = None
     is_automatic: bool = False
+    asked_at: float = 0.0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True, tag="look"):

@@ -5,6 +5,7 @@ method is one transaction.
 """
 
 import asyncio
+import math
 import sqlite3
 import uuid
 from collections import defaultdict
@@ -120,10 +121,11 @@ class SqliteJobs:
         self._ring_for(new)
         return stored
 
-    async def cancel(self, target: Target) -> int:
+    async def cancel(self, target: Target, asked_before: float = 0.0) -> int:
         now = self._clock.now()
+        before = asked_before or math.inf
         stopped = await self._database.transact(
-            lambda c: _stop_reviews(c, target, JobState.CANCELLED, now)
+            lambda c: _stop_reviews(c, target, JobState.CANCELLED, now, before=before)
         )
         self._news[Lane.REVIEW].ring()
         self._stops.ring()
@@ -340,20 +342,22 @@ def _stop_reviews(
     *,
     but: int = 0,
     automatic: bool = False,
+    before: float = math.inf,
 ) -> int:
     """Tell reviews to end, so that they clear up and say so. Of those that another one takes the
     place of, what nobody has seen yet ends at once and without a word.
 
-    `automatic`: only those that nobody asked for.
+    `automatic`: only those that nobody asked for. `before`: only those asked for until then.
     """
-    pull = (target.repository_id, target.number, but, automatic)
+    pull = (target.repository_id, target.number, but, automatic, before)
     unseen = connection.execute(
         """
         UPDATE jobs SET state = ?, ended_at = ?
         WHERE ? = 'superseded' AND state = 'queued' AND lane = 'review' AND attempt = 0
             AND ending IS NULL
             AND repository_id = ? AND number = ? AND id <> ?
-            AND json_extract(work, '$.is_automatic') >= ?""",
+            AND json_extract(work, '$.is_automatic') >= ?
+            AND coalesce(nullif(json_extract(work, '$.asked_at'), 0), created_at) <= ?""",
         (state.value, now, state.value, *pull),
     )
     told = connection.execute(
@@ -361,7 +365,8 @@ def _stop_reviews(
         UPDATE jobs SET ending = ?, not_before = ?
         WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
             AND repository_id = ? AND number = ? AND id <> ?
-            AND json_extract(work, '$.is_automatic') >= ?""",
+            AND json_extract(work, '$.is_automatic') >= ?
+            AND coalesce(nullif(json_extract(work, '$.asked_at'), 0), created_at) <= ?""",
         (state.value, now, *pull),
     )
     return unseen.rowcount + told.rowcount

@@ -55,13 +55,14 @@ class Kind(Enum):
 class Fault:
     """Why a request got no answer.
 
-    `wait_s` is how long the server asked us to wait, if it did; `named` the field of our request
-    that it does not take.
+    `wait_s` is how long the server asked us to wait, if it did, and `is_limit` where that is
+    because it is asked too often; `named` the field of our request that it does not take.
     """
 
     kind: Kind
     text: str
     wait_s: float | None = None
+    is_limit: bool = False
     named: str = ""
 
 
@@ -172,7 +173,8 @@ def _fault(status: int, told: _Told, wait_s: float | None, secret: str) -> Fault
     detail = told.message or told.code or told.type or "no reason given"
     if kind is Kind.PASSING and wait_s is not None:
         text = f"the model server answered {status} and asks to wait {wait_s:.0f} seconds: {detail}"
-        return Fault(kind=kind, text=_clean(text, secret), wait_s=wait_s)
+        text = _clean(text, secret)
+        return Fault(kind=kind, text=text, wait_s=wait_s, is_limit=status == 429)
     named = _named(told) if kind is Kind.PARAMETER_REFUSED else ""
     return Fault(kind=kind, text=_clean(f"{_remedy(kind, status)}{detail}", secret), named=named)
 
@@ -270,11 +272,15 @@ def _is_html(body: bytes) -> bool:
     return body.lstrip()[:1] == b"<"
 
 
+# Keys as servers echo them, also starred or cut: too short or too regular for `mask`.
+_ECHOED_KEY = re.compile(r"(?<![A-Za-z0-9])sk-[\w*.…-]+")
+
+
 def _clean(text: str, secret: str) -> str:
     """One line without secrets, at most `MAX_TEXT` characters."""
-    text = " ".join(text[: 8 * MAX_TEXT].split())
     text = text.replace(secret, "…") if secret else text
-    return mask(visible(text))[:MAX_TEXT]
+    text = " ".join(text[: 8 * MAX_TEXT].split())
+    return mask(visible(_ECHOED_KEY.sub("sk-…", text)))[:MAX_TEXT]
 
 
 # ---- how long to wait ----------------------------------------------------------------------------

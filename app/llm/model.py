@@ -18,6 +18,7 @@ from app.llm import chat, completions, responses
 from app.llm.connection import Connection, Received
 from app.llm.faults import Fault, Kind, error_of, fault, fault_of_answer, fault_of_error
 from app.llm.ladder import TRUSTED_S, Abilities, Api, decode, encode, least_of, step_down
+from app.llm.pace import Pace
 from app.llm.wire import Said, Wire
 from app.ports import Clock
 from app.review.answer import Answer, Usage
@@ -150,6 +151,7 @@ class ServedModel:
         self._learned = learned
         self._key = f"learned {api or 'auto'} {connection.base_url} {model}"
         self._jitter = jitter
+        self._pace = Pace(clock)
         self._known: tuple[Abilities, float] | None = None
         self._token_ratio = 1.0
 
@@ -177,6 +179,7 @@ class ServedModel:
             outcome = await self._call(question)
             question.spent += outcome.usage
             if outcome.fault is None:
+                self._pace.speed_up()
                 await self._remember(question.can)
                 self._learn_ratio(prompt, outcome.usage)
                 self._log_answer(question, took_s=self._clock.now() - began)
@@ -192,14 +195,32 @@ class ServedModel:
         """Make one request within a slot; waiting for the slot costs no patience."""
         wire = _WIRES[question.can.api]
         content = msgspec.json.encode(question.render(wire, self._model))
-        async with self._slots:
-            timeout_s = min(self._timeout_s, max(1.0, question.left_s))
-            began = self._clock.now()
-            received = await self._connection.send("POST", wire.PATH, content, timeout_s=timeout_s)
-            question.left_s -= self._clock.now() - began
+        received = None
+        while received is None:
+            await self._wait_for_others(question)
+            async with self._slots:
+                if self._pace.is_open:
+                    received = await self._send(wire, content, question)
         if received.status == httpx.codes.OK:
             return self._read(received, wire, question)
         return _Outcome(fault=received.fault or self._refusal(received))
+
+    async def _wait_for_others(self, question: _Question) -> None:
+        """Wait for what the server told any question, as long as there is patience."""
+        while not self._pace.is_open:
+            if self._pace.told and self._pace.wait_s >= question.left_s:
+                raise question.error(self._pace.told)
+            began = self._clock.now()
+            await self._pace.until_open()
+            question.left_s -= self._clock.now() - began
+
+    async def _send(self, wire: Wire, content: bytes, question: _Question) -> Received:
+        timeout_s = min(self._timeout_s, max(1.0, question.left_s))
+        began = self._clock.now()
+        with self._pace.asking():
+            received = await self._connection.send("POST", wire.PATH, content, timeout_s=timeout_s)
+        question.left_s -= self._clock.now() - began
+        return received
 
     def _refusal(self, received: Received) -> Fault:
         secret, now = self._connection.api_key, self._clock.now()
@@ -260,7 +281,12 @@ class ServedModel:
         return True
 
     async def _wait(self, question: _Question, fault: Fault) -> None:
-        wait = question.wait_s(fault, self._jitter())
+        """Wait as long as makes sense, or as told: this is then waited before the next request."""
+        if fault.is_limit and fault.wait_s is not None:
+            told = self._pace.wait_of(fault.wait_s, self._jitter())
+            wait = told if told < question.left_s else None
+        else:
+            wait = question.wait_s(fault, self._jitter())
         log.warning(
             "model.fault",
             model=self._model,
@@ -270,6 +296,9 @@ class ServedModel:
         )
         if wait is None:
             raise question.error(fault)
+        if fault.is_limit:
+            self._pace.slow_down(fault, wait)
+            return
         question.left_s -= wait
         await self._clock.sleep(wait)
 

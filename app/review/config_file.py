@@ -95,7 +95,7 @@ class Key:
 
 KEYS: Mapping[str, Key] = {
     "review.automatic": Key(
-        Many(_EVENT, "events", 20),
+        Many(_EVENT, "events", 20, keeps_good=True),
         "Events that start a review by themselves; with none, people ask for reviews.",
     ),
     "review.automatic_for": Key(

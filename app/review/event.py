@@ -36,6 +36,7 @@ class CommentCreated:
     app_id: int | None
     is_pull_request: bool
     is_archived: bool = False
+    said_at: float = 0.0
 
 
 class PullAction(StrEnum):

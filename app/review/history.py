@@ -4,17 +4,21 @@ from dataclasses import dataclass, replace
 
 from app.review.anchor import Shown, anchor
 from app.review.diff import Diff, Side
-from app.review.findings import Candidate, Finding, Location
+from app.review.findings import Candidate, Finding, Fingerprint, Location
 from app.review.masking import mask, visible
 from app.review.merge import is_same_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """`open` are the findings of the last verdict; `covered` are coverage keys of all runs."""
+    """`open` are the findings of the last verdict; `covered` are coverage keys of all runs.
+
+    `said` stands in our comments, where no verdict is remembered.
+    """
 
     open: tuple[Finding, ...] = ()
     covered: frozenset[str] = frozenset()
+    said: frozenset[Fingerprint] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +33,16 @@ def unseen(findings: tuple[Finding, ...], history: History, diff: Diff, shown: S
     """Tell news from what an earlier run already said on this pull request.
 
     An earlier finding stays open as long as the code that it quotes stands in the change, wherever
-    it has moved to, and whether or not this run looked at it again.
+    it has moved to, and whether or not this run looked at it again. What is only known to be said
+    is open where this run found it again.
     """
     still_open = tuple(
         moved for old in history.open if (moved := _where_it_stands(old, diff, shown)) is not None
     )
+    others = tuple(f for f in findings if not any(is_same_problem(f, o) for o in still_open))
     return News(
-        new=tuple(f for f in findings if not any(is_same_problem(f, o) for o in still_open)),
-        still_open=still_open,
+        new=tuple(f for f in others if f.fingerprint not in history.said),
+        still_open=still_open + tuple(f for f in others if f.fingerprint in history.said),
     )
 
 

@@ -17,7 +17,7 @@ from app.review.focus import Area
 from app.review.masking import mask
 from app.review.price import Spent
 from app.review.priority import Priority
-from app.review.pull import Change, NotInDiff, RunId
+from app.review.pull import Change, NotInDiff, PullRequest, RunId
 
 VERSION = 1
 NEVER = "never"
@@ -129,6 +129,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     head_sha: Annotated[str | None, Meta(description="null where the head is no commit.")]
     base_sha: Annotated[str | None, Meta(description="null where the run was broken off.")]
+    base_ref: Annotated[
+        str | None, Meta(description="The base branch of the pull request, if it is one.")
+    ] = None
     state: State
     conclusion: Annotated[Conclusion, Meta(description="Of the check run.")]
     fail_on: Annotated[
@@ -175,13 +178,14 @@ class Outcome:
 
 def conclude(outcome: Outcome) -> Receipt:
     """Decide the verdict about the head and write it down."""
-    config = outcome.change.config
+    config, pull = outcome.change.config, outcome.change.pull
     state, reason = _state(outcome)
     return Receipt(
         version=VERSION,
         run_id=outcome.run_id,
         head_sha=outcome.change.head_sha,
         base_sha=outcome.change.base_sha,
+        base_ref=_publishable(pull.base_ref) if pull else None,
         state=state,
         conclusion=_conclusion(state, outcome.findings, config.fail_on, config.fail_on_error),
         fail_on=config.fail_on or NEVER,
@@ -223,6 +227,11 @@ def broken_off(
 def is_verdict(receipt: Receipt) -> bool:
     """Say whether a run came to a verdict about its head; one that was broken off did not."""
     return receipt.base_sha is not None
+
+
+def is_about(receipt: Receipt, pull: PullRequest) -> bool:
+    """Say whether a verdict is about this head and this base branch."""
+    return receipt.head_sha == pull.head_sha and receipt.base_ref == _publishable(pull.base_ref)
 
 
 def unposted(receipt: Receipt, new: tuple[Finding, ...], reason: str) -> Receipt:
@@ -454,7 +463,12 @@ def _ever_shorter(receipt: Receipt) -> Iterator[Receipt]:
     yield receipt
     usage = replace(receipt.usage, model=receipt.usage.model and receipt.usage.model[:MAX_SHORT])
     receipt = replace(
-        receipt, notices=(), mistakes=(), reason=receipt.reason[:MAX_SHORT], usage=usage
+        receipt,
+        base_ref=receipt.base_ref and receipt.base_ref[:MAX_SHORT],
+        notices=(),
+        mistakes=(),
+        reason=receipt.reason[:MAX_SHORT],
+        usage=usage,
     )
     yield receipt
     yield replace(receipt, findings=tuple(_shortened(finding) for finding in receipt.findings))

@@ -15,12 +15,15 @@ import msgspec
 
 from app.errors import Unusable
 from app.review.cases import Case, KnownBug
+from app.review.coverage import Reason
 from app.review.diff import Side
 from app.review.focus import Area
+from app.review.merge import MODEL
 from app.review.receipt import Receipt, ReceiptFinding, ReceiptUsage, State
 from app.review.render import obeyed_by_no_terminal
 
-VERSION = 1
+VERSION = 2
+"""Of results; in version 1 a model was credited with what only analysers found."""
 NEAR = 3
 """Lines that a finding may be away from its bug."""
 ENOUGH = 30
@@ -74,17 +77,34 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding that was none, so that a person can look whether it was one after all."""
+    """A finding that was none, so that a person can look whether it was one after all.
+
+    `found_by` names the analysers that alone told of it beside a model.
+    """
 
     case: str
     path: str
     line: int
     area: str
     title: str
+    found_by: str = ""
+
+
+class AnalysersScore(msgspec.Struct, frozen=True, kw_only=True):
+    """What analysers told and the model beside them did not; `found` are bugs that it missed."""
+
+    found: int
+    right: int
+    false_alarms: int
 
 
 class ModelScore(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model did; the first of `scores` is of all areas. `seconds` is one run's median."""
+    """What one model did; the first of `scores` is of all areas. `seconds` is one run's median.
+
+    Only what the model told counts for it, also where an analyser told it as well. Without a
+    model, all is the analysers'. `cut_off` counts reviews that a limit of money ended: they are in
+    `usage` and nowhere else.
+    """
 
     model: str
     scores: tuple[Score, ...]
@@ -98,6 +118,8 @@ class ModelScore(msgspec.Struct, frozen=True, kw_only=True):
     usage: ReceiptUsage
     missed: tuple[str, ...]
     false_alarms: tuple[Told, ...]
+    analysers: AnalysersScore | None = None
+    cut_off: int = 0
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,8 +199,13 @@ def is_below(evaluation: Evaluation, min_precision: float) -> bool:
 def is_whole(evaluation: Evaluation, *, is_static: bool) -> bool:
     """Say whether all was measured, by a model unless `is_static` says that nobody expects one."""
     has_models = is_static or all(one.model for one in evaluation.models)
-    is_done = not evaluation.left_out and not any(one.not_reviewed for one in evaluation.models)
-    return has_models and is_done
+    is_done = not any(one.not_reviewed or one.cut_off for one in evaluation.models)
+    return has_models and is_done and not evaluation.left_out
+
+
+def is_cut_off(run: Measured) -> bool:
+    """Say whether a limit of money ended a review, so that it says nothing of the model."""
+    return run.receipt.state not in REVIEWED and Reason.OVER_BUDGET.value in run.receipt.reason
 
 
 def wilson(hits: float, n: float) -> Rate:
@@ -194,18 +221,23 @@ def wilson(hits: float, n: float) -> Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged:
-    """One run and which of its findings were right."""
+    """One run and which of some findings were right."""
 
     run: Measured
     right: tuple[ReceiptFinding, ...]
     wrong: tuple[ReceiptFinding, ...]
 
 
-def _judge(run: Measured) -> _Judged:
+def _is_models(run: Measured, finding: ReceiptFinding) -> bool:
+    """Say whether a finding is of who is measured."""
+    return not run.model or MODEL in finding.sources
+
+
+def _judge(run: Measured, findings: Iterable[ReceiptFinding]) -> _Judged:
     """Give each place of the bug the first finding that hits it; what is left is a false alarm."""
     places = list(run.case.bugs)
     right, wrong = [], []
-    for finding in run.receipt.findings:
+    for finding in findings:
         hit = next((place for place in places if is_hit(finding, place)), None)
         if hit is None:
             wrong.append(finding)
@@ -231,13 +263,18 @@ def is_hit(finding: ReceiptFinding, bug: KnownBug) -> bool:
     return first <= finding.line and finding.start_line <= last
 
 
-def _model_score(name: str, runs: Sequence[Measured]) -> ModelScore:
-    judged = [_judge(run) for run in runs]
+def _model_score(name: str, all_runs: Sequence[Measured]) -> ModelScore:
+    runs = [run for run in all_runs if not is_cut_off(run)]
+    told = [[f for f in run.receipt.findings if _is_models(run, f)] for run in runs]
+    judged = [_judge(run, findings) for run, findings in zip(runs, told, strict=True)]
+    beside = [
+        _judge(run, [f for f in run.receipt.findings if not _is_models(run, f)]) for run in runs
+    ]
     controls = [one for one in judged if not one.run.case.bugs]
     asked = {one.run.case.area for one in judged} | {
         Area(finding.area) for one in judged for finding in one.wrong
     }
-    inline = sum(f.summary_reason is None for run in runs for f in run.receipt.findings)
+    inline = sum(f.summary_reason is None for findings in told for f in findings)
     return ModelScore(
         model=name,
         scores=(
@@ -247,17 +284,39 @@ def _model_score(name: str, runs: Sequence[Measured]) -> ModelScore:
         runs=len(runs),
         controls=len(controls),
         controls_kept_clean=sum(not one.wrong and not _why_not(one.run) for one in controls),
-        comments_per_change=inline / len(runs),
-        seconds=median(run.seconds for run in runs),
+        comments_per_change=inline / max(1, len(runs)),
+        seconds=median([run.seconds for run in runs] or [0.0]),
         not_reviewed=dict(Counter(why for run in runs if (why := _why_not(run)))),
         dropped=dict(Counter(dropped.gate for run in runs for dropped in run.receipt.dropped)),
-        usage=_usage(name, [run.receipt.usage for run in runs]),
+        usage=_usage(name, [run.receipt.usage for run in all_runs]),
         missed=tuple(_missed(judged)),
-        false_alarms=tuple(
-            Told(case=one.run.case.id, path=f.path, line=f.line, area=f.area, title=f.title)
-            for one in judged
-            for f in one.wrong
-        ),
+        false_alarms=(*_false_alarms(judged), *_false_alarms(beside)),
+        analysers=_beside(judged, beside) if name else None,
+        cut_off=len(all_runs) - len(runs),
+    )
+
+
+def _false_alarms(judged: Iterable[_Judged]) -> Iterator[Told]:
+    for one in judged:
+        for f in one.wrong:
+            found_by = "" if _is_models(one.run, f) else ", ".join(f.sources)
+            yield Told(
+                case=one.run.case.id,
+                path=f.path,
+                line=f.line,
+                area=f.area,
+                title=f.title,
+                found_by=found_by,
+            )
+
+
+def _beside(judged: Iterable[_Judged], beside: Sequence[_Judged]) -> AnalysersScore:
+    """Count what only analysers told."""
+    pairs = zip(judged, beside, strict=True)
+    return AnalysersScore(
+        found=sum(bool(theirs.right) and not one.right for one, theirs in pairs),
+        right=sum(len(theirs.right) for theirs in beside),
+        false_alarms=sum(len(theirs.wrong) for theirs in beside),
     )
 
 
@@ -268,7 +327,7 @@ def _score(area: Area | None, judged: Sequence[_Judged]) -> Score:
     n_cases = len({one.run.case.id for one in bugs})
     right = sum(area in (None, f.area) for one in judged for f in one.right)
     wrong = sum(area in (None, f.area) for one in judged for f in one.wrong)
-    repeats = len(judged) / len({one.run.case.id for one in judged})
+    repeats = len(judged) / max(1, len({one.run.case.id for one in judged})) or 1.0
     return Score(
         area=area.value if area else ALL,
         cases=n_cases,
@@ -387,14 +446,25 @@ def _model_lines(one: ModelScore) -> Iterator[str]:
     )
     if one.model:
         yield _cost(one.usage)
+    if one.analysers:
+        yield (
+            f"told by analysers only, not counted above: {one.analysers.right} right, "
+            f"{one.analysers.false_alarms} false; bugs that the model missed: {one.analysers.found}"
+        )
     if one.dropped:
         yield "dropped by gate: " + _counts(one.dropped)
     if one.not_reviewed:
         yield "NOT REVIEWED, counted as missed: " + _counts(one.not_reviewed)
+    if one.cut_off:
+        yield f"NOT MEASURED, cut off by a limit of money: {one.cut_off}"
     yield from _list("missed", one.missed)
     yield from _list(
         "false alarms",
-        [f"{f.case}: {f.path}:{f.line} {f.area}: {f.title}" for f in one.false_alarms],
+        [
+            f"{f.case}: {f.path}:{f.line} {f.area}: {f.title}"
+            + (f" (told by {f.found_by} only)" if f.found_by else "")
+            for f in one.false_alarms
+        ],
     )
     yield ""
 

@@ -29,6 +29,8 @@ _BWRAP_SPEAKS = b"bwrap: "
 _ENDED_BY_SIGNAL = 128
 """Bubblewrap ends with this and the signal's number, where its program was ended by a signal."""
 _SIGNALS = signal.valid_signals()
+_ROUNDS = 20
+"""What is ended can have started another before."""
 
 # Sets the limits, then becomes the program: nothing of the program runs without them, and unlike
 # `preexec_fn` this is safe beside threads. A signal that Python ignores would stay ignored over
@@ -72,7 +74,8 @@ DEFAULT_LIMITS = Limits()
 class LimitedChild:
     """A Child that is held by limits, and kept apart by bubblewrap where `bwrap` names one.
 
-    By limits alone, it can see the file system and the network.
+    By limits alone, it can see the file system and the network, and what it starts ends with it
+    only as long as that leaves its environment as it is.
     """
 
     def __init__(
@@ -136,7 +139,11 @@ class LimitedChild:
             finally:
                 os.close(out_end)
                 os.close(err_end)
-            problem = await self._watch(process, out, err)
+            try:
+                problem = await self._watch(process, out, err)
+            finally:
+                if not self._bwrap:  # whose own processes all end with it
+                    _kill_daemons(cwd)
         stdout, stderr = bytes(out.data), bytes(err.data)
         problem = problem or self._problem(process.returncode, stderr)
         status = process.returncode if problem is None else None
@@ -262,6 +269,30 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+def _kill_daemons(home: Path) -> None:
+    """End what left the group (`setsid`) and still has the HOME that only its program was given."""
+    mark = b"HOME=" + os.fsencode(home)
+    for _ in range(_ROUNDS):
+        if not sum(_kill_marked(int(place.name), mark) for place in Path("/proc").glob("[0-9]*")):
+            return
+
+
+def _kill_marked(pid: int, mark: bytes) -> bool:
+    try:
+        descriptor = os.pidfd_open(pid)  # first, so that it is this process that is asked and ended
+    except OSError:
+        return False
+    try:
+        if mark not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            return False
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _not_started(exc: OSError) -> Ended:

@@ -8,11 +8,12 @@ from app.review.focus import Area
 from app.review.priority import Priority
 from tests.analysers.children import Planted, analyse, told
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 HITS = {
     "js-shell-from-string": [
-        "exec(`ls ${dir}`);",
+        "import { exec } from 'node:child_process';\nexec(`ls ${dir}`);",
+        "require('child_process').exec(`ls ${dir}`);",
         'child_process.execSync("rm " + name);',
     ],
     "js-sql-from-string": [
@@ -169,6 +170,48 @@ def test_every_rule_is_tried_and_every_trial_has_its_rule() -> None:
     _, rules = load_rules(RULES)
 
     assert set(rules) == set(HITS)
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("a.js", "exec(`job-${name}`);"),
+        ("a.js", "el.innerHTML = `<b>${items.length}</b>`;"),
+        ("a.ts", "db.query(`SELECT a FROM ${TABLE} WHERE id = $1`, [id]);"),
+        ("a.js", "db.query(`SELECT a FROM t WHERE id IN (${ids.map(() => '?').join()})`, ids);"),
+        ("a.go", 'db.Query("SELECT a FROM t WHERE id IN ("+placeholders(len(ids))+")", ids...)'),
+        ("a.go", 'cols := "a"\n\tdb.Query("SELECT "+cols+" FROM t WHERE id = $1", id)'),
+        ("a.go", 'b, _ := json.Marshal(map[string]string{"a": "b"})'),
+        ("a.go", "b, _ := json.Marshal(Answer{OK: true})"),
+        ("a.go", "m := re.FindStringSubmatch(s)\n\tn, _ := strconv.Atoi(m[1])"),
+        ("a.java", 'c.prepareStatement("SELECT a FROM t WHERE b IN (" + placeholders(n) + ")");'),
+    ],
+)
+async def test_what_is_likely_harmless_is_a_nit(path: str, code: str) -> None:
+    found = await analyse(build_tool(), {path: file_of(path.partition(".")[2], code)})
+
+    assert [c.priority for c in found.candidates] == [Priority.P3]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("a.go", "b, _ := json.Marshal(value)"),
+        ("a.go", "n, _ := strconv.Atoi(m[1])"),
+        ("a.go", "m := strings.Split(s, x)\n\tn, _ := strconv.Atoi(m[1])"),
+    ],
+)
+async def test_what_only_looks_harmless_is_no_nit(path: str, code: str) -> None:
+    found = await analyse(build_tool(), {path: file_of(path.partition(".")[2], code)})
+
+    assert [c.priority for c in found.candidates] == [Priority.P2]
+
+
+@pytest.mark.parametrize("comment", ["// ast-grep-ignore", "// ast-grep-ignore: go-tls-off"])
+async def test_a_comment_silences_nothing(comment: str) -> None:
+    code = file_of("go", f"{comment}\n\tc.InsecureSkipVerify = true")
+
+    assert told(await analyse(build_tool(), {"a.go": code})) == [("go-tls-off", "a.go", 5)]
 
 
 async def test_in_tests_nothing_is_said() -> None:

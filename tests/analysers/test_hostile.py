@@ -14,7 +14,7 @@ from app.review.pull import Change
 from app.sandbox.isolation import find_sandbox
 from tests.analysers.changes import contents, make_change
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 TOKEN = "ghp_" + "a1B2c3D4e5" * 4
 BAD = {

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from app.analysers.linter import Linter, Patience, find_program
+from app.analysers.linter import MAX_WEIGHED, Linter, Patience, find_program
 from app.analysers.ruff import RUFF
 from app.ports import Ended, Found
+from app.review.priority import Priority
 from tests.analysers.changes import contents, make_change
 from tests.analysers.children import Choking, Scripted, analyse, told
 
@@ -95,6 +96,46 @@ async def test_a_program_that_hangs_is_given_up_in_time(n_hostile: int) -> None:
     refused = found.not_analysed or {}
     assert set(refused.values()) == {"ruff took too long"}
     assert set(list(files)[:n_hostile]) <= set(refused)
+
+
+async def test_what_was_wrong_before_is_not_told_again() -> None:
+    before = {"a.py": "import pickle\n\n\ndef f(a, b=[]):\n    return pickle.load(a)\n"}
+    after = (
+        "import pickle\nfrom typing import Any\n\n\ndef f(a: Any, b: list[str] = []) -> Any:\n"
+        "    return pickle.load(a)  # nosec\n\n\ndef g(a, b=[]):\n    return missing\n"
+    )
+
+    found = await analyse(RUFF, {"a.py": after}, before)
+
+    assert told(found) == [("B006", "a.py", 9), ("F821", "a.py", 10)]
+
+
+async def test_a_harmless_fault_made_worse_is_new() -> None:
+    before = {"a.py": "def f(db, x):\n    db.execute(f'SELECT a FROM {TABLE}', x)\n"}
+    after = "def f(db, x):\n    db.execute(f'SELECT a FROM {x}', x)\n"
+
+    (only,) = (await analyse(RUFF, {"a.py": after}, before)).candidates
+
+    assert (only.rule, only.priority) == ("S608", Priority.P2)
+
+
+async def test_a_base_that_the_program_cannot_read_hides_nothing() -> None:
+    before = {"a.py": Choking.POISON}
+
+    found = await analyse(RUFF, {"a.py": FINE}, before, child=Choking())
+
+    assert told(found) == [("F821", "a.py", 1)]
+    assert found.not_analysed is None
+
+
+async def test_only_so_much_is_weighed() -> None:
+    one = "        db.execute(f'SELECT a FROM {self.TABLE}', self.x)\n"
+    begin = "class A:\n    def f(self, db):\n"
+    files = {"a.py": begin + one * MAX_WEIGHED, "b.py": begin + one}
+
+    found = await analyse(RUFF, files)
+
+    assert [c.priority for c in found.candidates] == [Priority.P3, Priority.P2]
 
 
 def test_a_program_that_is_not_installed_is_not_found() -> None:

@@ -27,6 +27,7 @@ BAD = "export const a = 1;\na = 2;\n"
         ),
         ("export const o = { a: 1, a: 2 };\n", "no-dupe-keys", Area.CORRECTNESS, Priority.P2),
         ("export const f = (x) => eval(x);\n", "no-eval", Area.SECURITY, Priority.P2),
+        ("export const f = (x) => new Function(x);\n", "no-new-func", Area.SECURITY, Priority.P2),
         (
             "export async function f(xs) {\n  for (const x of xs) await x();\n}\n",
             "no-await-in-loop",
@@ -109,3 +110,18 @@ async def test_an_answer_of_another_shape_is_no_answer() -> None:
 )
 def test_javascript_and_typescript_are_wanted(path: str, wanted: bool) -> None:
     assert OXLINT.wants(path) is wanted
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "/* eslint-disable no-const-assign */",
+        "/* oxlint-disable */",
+        "// eslint-disable-next-line no-const-assign",
+        "// oxlint-disable-next-line",
+    ],
+)
+async def test_a_comment_silences_nothing(comment: str) -> None:
+    code = f"const a = 1;\n{comment}\na = 2;\n"
+
+    assert told(await analyse(OXLINT, {"a.js": code})) == [("no-const-assign", "a.js", 3)]

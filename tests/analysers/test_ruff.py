@@ -333,3 +333,37 @@ async def test_a_file_that_breaks_ruff_is_not_analysed_in_time(code: str) -> Non
 )
 def test_python_files_are_wanted(path: str, wanted: bool) -> None:
     assert RUFF.wants(path) is wanted
+
+
+@pytest.mark.parametrize(
+    ("code", "priority"),
+    [
+        ("def f(db, x):\n    db.execute(f'SELECT a FROM t WHERE b = {x}')\n", Priority.P2),
+        ("def f(db, x):\n    db.execute(f'SELECT a FROM {TABLE} WHERE b = %s', x)\n", Priority.P3),
+        (
+            "def f(db, ids):\n    marks = ','.join('?' * len(ids))\n"
+            "    db.execute(f'SELECT a FROM t WHERE b IN ({marks})', ids)\n",
+            Priority.P3,
+        ),
+        (
+            "def f(db, ids):\n    ids = ','.join(ids)\n"
+            "    db.execute(f'SELECT a FROM t WHERE b IN ({ids})')\n",
+            Priority.P2,
+        ),
+        ("import hashlib\n\n\ndef cache_key(b):\n    return hashlib.md5(b)\n", Priority.P3),
+        ("import hashlib\n\n\ndef f(password):\n    return hashlib.md5(password)\n", Priority.P2),
+        ("import hashlib\n\n\ndef sign(b):\n    x = b\n    return hashlib.sha1(b)\n", Priority.P2),
+        ("import pickle\n\nX = pickle.loads(Path(__file__).read_bytes())\n", Priority.P3),
+        ("import pickle\n\nX = pickle.loads(Path(name).read_bytes())\n", Priority.P2),
+        ("def f(a=SSL.SSLv23_METHOD): ...\n", Priority.P3),
+        ("def f(a=SSL.SSLv3_METHOD): ...\n", Priority.P2),
+    ],
+)
+async def test_what_is_likely_harmless_is_a_nit(code: str, priority: Priority) -> None:
+    found = await analyse({"a.py": code})
+
+    assert {c.priority for c in found.candidates if c.area is Area.SECURITY} == {priority}
+
+
+async def test_the_name_that_gettext_installs_is_known() -> None:
+    assert (await analyse({"a.py": "print(_('files'))\n"})).candidates == ()

@@ -54,6 +54,20 @@ async def test_configuration_in_the_change_changes_nothing() -> None:
     assert told(found) == [("SC2115", "a.sh", 2)]
 
 
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# shellcheck disable=SC2115",
+        "# shellcheck disable=SC1000-SC9999 # all is well",
+        "  # shellcheck shell=sh disable=all",
+    ],
+)
+async def test_a_comment_silences_nothing(comment: str) -> None:
+    code = f'#!/bin/sh\nx() {{ ls --disable=SC2115; }}\n{comment}\nrm -rf "$1/"*\n'
+
+    assert told(await analyse(SHELLCHECK, {"a.sh": code})) == [("SC2115", "a.sh", 4)]
+
+
 async def test_files_that_a_script_sources_are_not_read() -> None:
     code = '#!/bin/sh\n# shellcheck source=/etc/profile\n. /etc/profile\nrm -rf "$1/"*\n'
 

@@ -190,6 +190,30 @@ async def test_a_test_that_checks_otherwise_or_is_gone_is_left_alone(new: str) -
     assert told(await analyse({"tests/test_a.py": new}, {"tests/test_a.py": BODY})) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "gone", "added", "is_told"),
+    [
+        ("tests/test_a.py", "assert s == 1", "same(s, 1)", False),
+        ("a.test.ts", "expect(s).toBe(1);", "await same(s, 1);", False),
+        ("a_test.go", "assert.Equal(t, 3, got)", "same(t, got, 3)", False),
+        ("tests/test_a.py", "assert s == 1", "same(s)", True),
+        ("tests/test_a.py", "assert s == 1", "print(s, 1)", True),
+        ("tests/test_a.py", "assert s == 1", "s = 1", True),
+        ("a.test.ts", "expect(s).toBe(1);", "console.log(s, 1);", True),
+        ("tests/test_a.py", "assert s == 1", "# assert s == 1", True),
+        ("a.test.ts", "expect(s).toBe(1);", "// expect(s).toBe(1);", True),
+        ("tests/test_a.py", "assert s == 1", "assert True", True),
+        ("a.test.ts", "expect(s).toBe(1);", "expect(true).toBe(true);", True),
+    ],
+)
+async def test_a_check_that_went_into_a_function_is_left_alone(
+    path: str, gone: str, added: str, is_told: bool
+) -> None:
+    found = await analyse({path: f"a()\n    {added}\nb()\n"}, {path: f"a()\n    {gone}\nb()\n"})
+
+    assert bool(found.candidates) is is_told
+
+
 async def test_an_assertion_that_moved_to_another_file_is_left_alone() -> None:
     files = {
         "tests/test_a.py": BODY.replace("    assert x.y\n", ""),

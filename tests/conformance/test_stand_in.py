@@ -21,6 +21,8 @@ from tests.conformance.description import Description
 
 REPO = "/repos/acme/shop"
 LINES = "".join(f"line {number}\n" for number in range(1, 41))
+NOT_DESCRIBED = {("GET", "/user")}
+"""What the subset of the description leaves out."""
 
 
 @pytest.fixture
@@ -213,7 +215,7 @@ async def test_every_route_answers_as_described(
         ]
     assert problems == []
     offered = {(route.method, re.sub(r"\{[\w:]+\}", "{}", route.path)) for route in ROUTES}
-    assert touched == offered
+    assert touched == offered - NOT_DESCRIBED
 
 
 # Old fields that GitHub has dropped, and what differs from App to App and from person to person.

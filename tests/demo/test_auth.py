@@ -164,3 +164,10 @@ async def test_a_stranger_reads_and_an_unknown_name_is_not_found(
     path = "/repos/acme/shop/collaborators/{}/permission"
     assert (await client("GET", path.format("stranger"))).json()["permission"] == "read"
     assert (await client("GET", path.format("nobody-knows"))).status_code == 404
+
+
+async def test_a_person_s_token_tells_whose_it_is(client: Client, state: State) -> None:
+    answer = await client("GET", "/user", token=state.personal_token("riley"))
+    assert (answer.json()["login"], answer.json()["type"]) == ("riley", "User")
+    assert (await client("GET", "/user")).status_code == 403
+    assert (await client.http.get("/user")).status_code == 401

@@ -3,7 +3,9 @@
 import httpx
 import pytest
 
+from app.demo.faults import Fault
 from app.errors import Forbidden
+from app.github.transport import Account
 from app.github.user_token import TokenCredentials
 from app.review.pull import InstallationId, Target
 from tests.github.conftest import Scene
@@ -55,3 +57,16 @@ async def test_what_cannot_be_seen_is_told_with_a_remedy(scene: Scene) -> None:
     with pytest.raises(Forbidden, match="shows us no repository octo/shop") as caught:
         await TokenCredentials(scene.connection, "").find("octo", "shop", 7)
     assert "GITHUB_TOKEN" in caught.value.remedy
+
+
+async def test_whose_token_it_is_is_asked_of_github(scene: Scene) -> None:
+    token = scene.state.personal_token("riley")
+    known = await TokenCredentials(scene.connection, token).author()
+    assert known == Account(login="riley", type="User")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_token_that_is_no_person_s_has_no_name(scene: Scene, status: int) -> None:
+    scene.state.faults.append(Fault(path="/user$", status=status, message="not accessible"))
+    token = scene.state.personal_token("riley")
+    assert await TokenCredentials(scene.connection, token).author() is None

@@ -54,11 +54,12 @@ def review(
     key: str | None = None,
     supersedes: bool = False,
     is_automatic: bool = False,
+    asked_at: float = 0.0,
 ) -> NewJob:
     key = key or f"review/{installation}/{number}"
     pull = target(number, installation=installation)
     return NewJob(
-        work=Review(target=pull, comment=COMMENT, is_automatic=is_automatic),
+        work=Review(target=pull, comment=COMMENT, is_automatic=is_automatic, asked_at=asked_at),
         run_id=RunId(f"run-{key}"),
         dedupe_key=key,
         supersedes=supersedes,

@@ -270,6 +270,16 @@ async def test_a_newer_review_supersedes_older_ones_of_its_pull_request(jobs: Jo
     assert await jobs.claim(Lane.REVIEW) is None
 
 
+async def test_a_late_cancel_stops_nothing_that_was_asked_for_after_it(
+    jobs: Jobs, clock: FakeClock
+) -> None:
+    await jobs.submit(None, [review(1, key="older", asked_at=clock.at - 60)])
+    await jobs.submit(None, [review(1, key="newer", asked_at=clock.at + 60)])
+    assert await jobs.cancel(target(1), clock.at) == 1
+    first, second = await claimed(jobs), await jobs.claim(Lane.REVIEW)
+    assert (first.dedupe_key, first.ending, second) == ("older", JobState.CANCELLED, None)
+
+
 async def test_commands_of_a_pull_request_are_obeyed_in_their_order(
     jobs: Jobs, clock: FakeClock
 ) -> None:

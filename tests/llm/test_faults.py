@@ -190,6 +190,22 @@ def test_keys_are_never_quoted() -> None:
     assert other not in text
 
 
+@pytest.mark.parametrize(
+    "echoed",
+    ["sk-abcdef", "sk-abcd********wxyz", "sk-proj-aB3", "sk-ant-api03-made-up", "sk-svcacct-…9Z"],
+)
+def test_keys_of_others_are_not_quoted_however_short_or_starred(echoed: str) -> None:
+    text = refused(401, openai(f"Incorrect API key provided: {echoed}. Find yours at x.y.")).text
+    assert echoed.removeprefix("sk-") not in text
+    assert "Incorrect API key provided: sk-… Find yours at x.y." in text
+    assert "task-based" in refused(500, openai("task-based scheduling")).text
+
+
+def test_a_key_is_hidden_wherever_the_text_is_cut() -> None:
+    for n_before in range(2_350, 2_420):
+        assert KEY[:8] not in refused(500, openai(" " * n_before + KEY)).text
+
+
 def test_a_text_is_one_line_of_at_most_300_visible_characters() -> None:
     text = refused(500, openai("a\n\u202eb\x1b[31m " + "x" * 9000)).text
     assert len(text) == 300

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import math
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +24,7 @@ from app.errors import (
 )
 from app.llm.connection import MAX_ANSWER_BYTES
 from app.llm.ladder import TRUSTED_S, Api
-from app.llm.model import MAX_RATIO, MAX_TRIES, MORE_ROOM
+from app.llm.model import MAX_RATIO, MAX_TRIES, MIN_PATIENCE_S, MORE_ROOM
 from app.review.answer import Answer, Usage
 from app.review.tokens import estimate
 from tests.llm.builders import KEY, PROMPT, USAGE, FakeClock, ask, model_over
@@ -459,7 +461,31 @@ async def test_waits_together_stay_within_the_deadline(clock: FakeClock) -> None
     server = ModelServer(in_turn(error(429, "slow down", headers={"retry-after": "140"})))
     with pytest.raises(ModelUnavailable):
         await ask(server, clock)
-    assert clock.slept == [141.0, 141.0]
+    assert clock.slept == [141.0, 142.0]
+
+
+async def test_waits_that_the_server_tells_use_up_no_tries(clock: FakeClock) -> None:
+    limit = error(429, "slow down", headers={"retry-after": "2"})
+    server = ModelServer(in_turn(*[limit] * (MAX_TRIES + 1), "hello"))
+    assert (await ask(server, clock, jitter=lambda: 0.0)).text == "hello"
+    assert clock.slept == [2.0] * (MAX_TRIES + 1)
+
+
+async def test_a_failing_server_is_not_tried_more_often_for_naming_its_limits(
+    clock: FakeClock,
+) -> None:
+    server = ModelServer(in_turn(error(500, "boom", headers={"x-ratelimit-reset-tokens": "1s"})))
+    with pytest.raises(ModelUnavailable):
+        await ask(server, clock)
+    assert len(server.questions) == MAX_TRIES
+
+
+async def test_a_server_that_always_says_now_is_asked_ever_less_often(clock: FakeClock) -> None:
+    server = ModelServer(in_turn(error(429, "slow down", headers={"retry-after": "0"})))
+    with pytest.raises(ModelUnavailable, match="slow down"):
+        await ask(server, clock)
+    assert clock.slept[:6] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    assert sum(clock.slept) < MIN_PATIENCE_S
 
 
 async def test_a_server_that_does_not_answer_in_time_is_asked_again(clock: FakeClock) -> None:
@@ -724,6 +750,77 @@ async def test_what_several_questions_learn_at_once_is_joined(clock: FakeClock) 
 
 
 # ---- many at once --------------------------------------------------------------------------------
+
+
+class SharedClock(FakeClock):
+    """Time that passes for all sleepers at once, when nobody has anything else to do."""
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.time + seconds
+        await asyncio.sleep(0.02)
+        self.time = max(self.time, until)
+
+
+@pytest.mark.parametrize("n_slots", [16, 100])
+async def test_a_limit_told_to_one_question_is_kept_by_all(n_slots: int) -> None:
+    clock = SharedClock()
+    window_s, n_taken, taken, refused = 4, 3, Counter[int](), 0
+    began = clock.now()
+
+    def limited(_: Question) -> Reply:
+        nonlocal refused
+        window, into = divmod(clock.now(), window_s)
+        if taken[int(window)] < n_taken:
+            taken[int(window)] += 1
+            return "hello"
+        refused += 1
+        return error(429, "slow down", headers={"retry-after": str(math.ceil(window_s - into))})
+
+    server = ModelServer(limited)
+    async with server.client() as client:
+        model = model_over(client, clock, slots=asyncio.Semaphore(n_slots), jitter=lambda: 0.0)
+        answers = await asyncio.gather(*(model.ask(PROMPT) for _ in range(18)))
+    assert [answer.text for answer in answers] == ["hello"] * 18
+    assert refused <= 30  # without sharing 45: 15 + 12 + 9 + 6 + 3
+    assert clock.now() - began <= 18 / n_taken * window_s + window_s
+
+
+async def test_who_waits_as_told_holds_no_slot() -> None:
+    slots = asyncio.Semaphore(1)
+    free: list[bool] = []
+
+    class Watching(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            free.append(not slots.locked())
+            await super().sleep(seconds)
+
+    limit = error(429, "slow down", headers={"retry-after": "5"})
+    server = ModelServer(in_turn(limit, "hello"))
+    await ask(server, Watching(), slots=slots)
+    assert free == [True]
+
+
+async def test_a_limit_that_lasts_ends_every_question_at_its_deadline(clock: FakeClock) -> None:
+    began = clock.now()
+    server = ModelServer(in_turn(error(429, "slow down", headers={"retry-after": "20"})))
+    async with server.client() as client:
+        model = model_over(client, clock)
+        asked = (model.ask(PROMPT) for _ in range(12))
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(end) for end in ends} == {ModelUnavailable}
+    assert all("slow down" in str(end) for end in ends)
+    assert clock.now() - began <= MIN_PATIENCE_S
+
+
+async def test_after_a_limit_as_many_are_asked_at_once_as_before(clock: FakeClock) -> None:
+    limit = error(429, "slow down", headers={"retry-after": "5"})
+    server = ModelServer(in_turn(limit, slow(0.01)))
+    async with server.client() as client:
+        model = model_over(client, clock)
+        await model.ask(PROMPT)
+        server.busiest = 0
+        await asyncio.gather(*(model.ask(PROMPT) for _ in range(40)))
+    assert server.busiest == 16
 
 
 async def test_no_more_requests_are_under_way_than_there_are_slots(clock: FakeClock) -> None:

@@ -12,7 +12,7 @@ from app.demo.serving import serving
 from tests.model_server import ModelServer, Question, error, in_turn
 
 openai = pytest.importorskip("openai", reason="the client `openai` is not installed")
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MESSAGES = [{"role": "system", "content": "rules"}, {"role": "user", "content": "diff"}]
 SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from app.review.command import HelpCommand, ReviewCommand, parse_commands, parse_line
 
+pytestmark = pytest.mark.slow
+
 MENTIONS = ("@codex",)
 COMMANDS = st.sampled_from(
     ["@codex review", "@codex help", "@Codex review security", "@codex review for x", "@codex ?"]

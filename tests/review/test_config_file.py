@@ -233,7 +233,7 @@ WRONG: list[str | bytes] = [
     "review:\n",
     "paths: [a]",
     "review: {automatic: opened}",
-    "review: {automatic: [opened, opend]}",
+    "review: {automatic: [opend]}",
     "review: {automatic: ['label:']}",
     "review: {automatic: [[opened]]}",
     "review: {automatic_for: anybody}",
@@ -358,6 +358,7 @@ who: {may_command: admin}
 @pytest.mark.parametrize(
     ("text", "field", "value"),
     [
+        ("review: {automatic: [opened, opend]}", "automatic", ("opened",)),
         ("paths: {ignore: [a, 5, '!b', c]}", "ignore", ("a", "c")),
         ("paths: {never_send: [a, &b x, c, [d]]}", "never_send", ("a", "c")),
         (
@@ -369,7 +370,7 @@ who: {may_command: admin}
         ("paths: {ignore: [" + "x," * 101 + "]}", "ignore", ("x",)),
     ],
 )
-def test_in_a_list_of_patterns_or_rules_the_good_ones_stay(
+def test_in_a_list_of_events_patterns_or_rules_the_good_ones_stay(
     text: str, field: str, value: Any
 ) -> None:
     configured = read(text)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from app.review.findings import Finding
+from app.review.findings import Finding, Fingerprint
 from app.review.history import History, News, unseen
 from tests.builders import make_diff, make_finding, make_location
 
@@ -38,6 +38,20 @@ def test_it_stays_open_where_its_code_has_moved_to() -> None:
 def test_other_words_for_the_same_place_are_no_news() -> None:
     again = replace(OLD, title="Loop ends much too early", body="Told anew.")
     assert news(TEXT, again).new == ()
+
+
+def test_what_stands_in_our_comments_is_open_but_no_news() -> None:
+    said = History(said=frozenset((OLD.fingerprint,)))
+    other = replace(OTHER, fingerprint=Fingerprint("other"))
+    told = unseen((OLD, other), said, make_diff({"app.py": TEXT}), {})
+    assert told == News(new=(other,), still_open=(OLD,))
+    assert unseen((), said, make_diff({"app.py": TEXT}), {}) == News(new=(), still_open=())
+
+
+def test_what_is_open_and_stands_in_our_comments_is_open_once() -> None:
+    history = History(open=(OLD,), said=frozenset((OLD.fingerprint,)))
+    told = unseen((OLD,), history, make_diff({"app.py": TEXT}), {})
+    assert told == News(new=(), still_open=(OLD,))
 
 
 def test_it_is_open_no_more_when_its_code_is_gone() -> None:

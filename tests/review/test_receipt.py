@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import jsonschema
 import msgspec
@@ -14,7 +15,7 @@ from app.review.findings import NOT_CHECKED, Finding
 from app.review.masking import MASK
 from app.review.price import Spent
 from app.review.priority import Priority
-from app.review.pull import NotInDiff
+from app.review.pull import NotInDiff, Sha
 from app.review.receipt import (
     MIN_LIMIT,
     NEVER,
@@ -29,6 +30,7 @@ from app.review.receipt import (
     decode_receipt,
     encode_receipt,
     findings_of,
+    is_about,
     is_blocked,
     is_reviewed,
     receipt_schema,
@@ -44,6 +46,7 @@ from tests.builders import (
     make_finding,
     make_location,
     make_outcome,
+    make_pull,
     make_receipt,
     make_receipt_finding,
 )
@@ -203,6 +206,7 @@ def test_a_receipt_tells_everything_about_the_run() -> None:
         "run_id": RUN,
         "head_sha": HEAD,
         "base_sha": BASE,
+        "base_ref": "main",
         "state": "partial",
         "conclusion": "neutral",
         "fail_on": NEVER,
@@ -356,6 +360,33 @@ def test_details_go_first_and_urgent_findings_last() -> None:
     assert n_findings > 10
     assert decode_receipt(encode_receipt(whole, MIN_LIMIT)).findings_cut == 100 - n_findings
     assert len(encode_receipt(whole, MIN_LIMIT)) > MIN_LIMIT - 300
+
+
+def test_a_branch_s_name_is_cut_only_where_room_is_short() -> None:
+    pull = replace(make_pull(), base_ref="<" * 244)
+    receipt = conclude(make_outcome(change=make_change(pull=pull)))
+    assert receipt.base_ref == "<" * 244
+    short = msgspec.structs.replace(receipt, reason="<" * 10_000)
+    assert decode_receipt(encode_receipt(short, MIN_LIMIT)).base_ref == "<" * 200
+
+
+@pytest.mark.parametrize(
+    ("head_sha", "base_ref", "is_so"),
+    [(HEAD, "main", True), ("other", "main", False), (HEAD, "stable", False)],
+)
+def test_a_verdict_is_about_one_head_and_one_base(
+    head_sha: str, base_ref: str, is_so: bool
+) -> None:
+    receipt = conclude(make_outcome(change=make_change(pull=make_pull())))
+    pull = replace(make_pull(head_sha=Sha(head_sha)), base_ref=base_ref)
+    assert is_about(receipt, pull) is is_so
+
+
+def test_a_branch_whose_name_is_hidden_is_known_all_the_same() -> None:
+    pull = replace(make_pull(), base_ref=f"release/{TOKEN}")
+    receipt = conclude(make_outcome(change=make_change(pull=pull)))
+    assert TOKEN not in encode_receipt(receipt)
+    assert is_about(receipt, pull)
 
 
 def test_a_reason_without_end_is_cut_too() -> None:

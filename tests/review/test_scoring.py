@@ -20,11 +20,13 @@ from app.review.receipt import (
     State,
 )
 from app.review.scoring import (
+    AnalysersScore,
     Evaluation,
     Measured,
     decode_evaluation,
     encode_evaluation,
     is_below,
+    is_cut_off,
     is_hit,
     is_whole,
     render_evaluation,
@@ -136,6 +138,74 @@ def test_one_bug_told_twice_is_a_false_alarm_but_each_of_its_places_may_be_told(
     both = evaluate(run_of(make_case("a", *places), HIT, MISS)).models[0].scores[0]
     assert (twice.found, twice.right, twice.false_alarms) == (1, 1, 1)
     assert (both.found, both.right, both.false_alarms) == (1, 2, 0)
+
+
+LINTER = replace(HIT, sources=("ruff",), fingerprint="f3")
+
+
+def test_what_only_analysers_told_is_not_the_models() -> None:
+    wrong = replace(MISS, sources=("ruff", "bandit"))
+    both = replace(HIT, sources=("ruff", "model"))
+    result = evaluate(
+        run_of(make_case("a", make_bug()), LINTER, wrong),
+        run_of(make_case("b", make_bug()), both),
+        run_of(make_case("c", make_bug()), HIT, LINTER),
+        run_of(make_case("clean"), wrong),
+    )
+    (one,) = result.models
+    all_areas = one.scores[0]
+    assert (all_areas.found, all_areas.missed, all_areas.right, all_areas.false_alarms) == (
+        *(2, 1, 2, 0),
+    )
+    assert one.analysers == AnalysersScore(found=1, right=2, false_alarms=2)
+    assert (one.missed, one.controls_kept_clean) == (("P1 a",), 1)
+    assert one.comments_per_change == 2 / 4
+    assert [told.found_by for told in one.false_alarms] == ["ruff, bandit"] * 2
+
+
+def test_a_model_that_is_silent_has_no_share_of_what_analysers_found() -> None:
+    silent = evaluate(run_of(make_case("a", make_bug()), LINTER)).models[0].scores[0]
+    assert (silent.recall.share, silent.precision.share) == (0.0, None)
+    half = evaluate(run_of(make_case("a", make_bug()), HIT, MISS, LINTER, LINTER))
+    assert is_below(half, 0.51)
+    assert not is_below(half, 0.5)
+
+
+def test_without_a_model_all_is_the_analysers() -> None:
+    (one,) = evaluate(run_of(make_case("a", make_bug()), LINTER, model="")).models
+    assert (one.scores[0].found, one.scores[0].right, one.analysers) == (1, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "is_cut"),
+    [
+        (State.OUT_OF_CREDIT, "over the limit of money", True),
+        (State.PARTIAL, "no answer from the model, over the limit of money", True),
+        (State.PARTIAL, "no answer from the model", False),
+        (State.OUT_OF_CREDIT, "out of credit", False),
+    ],
+)
+def test_what_a_limit_of_money_ended_says_nothing_of_the_model(
+    state: State, reason: str, is_cut: bool
+) -> None:
+    cut = run_of(make_case("b", make_bug()), receipt=make_receipt(MISS, state=state, reason=reason))
+    result = evaluate(run_of(make_case("a", make_bug()), HIT), cut)
+    (one,) = result.models
+    assert is_cut_off(cut) is is_cut
+    assert (one.cut_off, one.runs) == ((1, 1) if is_cut else (0, 2))
+    assert (one.scores[0].cases, one.scores[0].missed) == ((1, 0) if is_cut else (2, 1))
+    assert bool(one.not_reviewed) is not is_cut
+    assert one.usage.calls == 4
+    assert not is_whole(result, is_static=False)
+
+
+def test_a_model_of_which_nothing_was_measured_has_cost_something() -> None:
+    cut = make_receipt(state=State.PARTIAL, reason="over the limit of money")
+    result = evaluate(run_of(make_case("a", make_bug()), receipt=cut))
+    assert (result.models[0].runs, result.models[0].cut_off) == (0, 1)
+    assert result.models[0].usage.usd == 0.0123
+    assert not is_below(result, 1.0)
+    assert "NOT MEASURED, cut off by a limit of money: 1" in render_evaluation(result)
 
 
 def test_comments_are_those_inline_and_the_summary_counts_as_found() -> None:
@@ -275,8 +345,8 @@ def test_what_is_no_result_is_told(raw: bytes) -> None:
 
 def test_another_version_is_told() -> None:
     raw = encode_evaluation(evaluate(run_of(make_case("a", make_bug()))))
-    with pytest.raises(Unusable, match=r"x\.json: this result has version 7; I know 1"):
-        decode_evaluation(raw.replace(b'"version": 1', b'"version": 7'), "x.json")
+    with pytest.raises(Unusable, match=r"x\.json: this result has version 7; I know 2"):
+        decode_evaluation(raw.replace(b'"version": 2', b'"version": 7'), "x.json")
 
 
 def test_the_report() -> None:
@@ -287,8 +357,12 @@ def test_the_report() -> None:
     hostile = make_receipt_finding(line=50, title="Clear\x1b[2J\nthe screen", area="security")
     found = make_receipt(HIT, usage=usage)
     cases = cases_of(30)
+    linter = replace(MISS, sources=("ruff",))
+    cut = make_receipt(state=State.PARTIAL, reason="over the limit of money")
     runs = [
         *(run_of(case, receipt=found, seconds=2.0) for case in cases),
+        run_of(make_case("dear", make_bug()), receipt=cut),
+        run_of(make_case("n", make_bug()), HIT, linter),
         run_of(make_case("m", make_bug())),
         run_of(make_case("clean"), receipt=replace(make_receipt(hostile), dropped=(dropped,))),
         run_of(make_case("late"), receipt=make_receipt(state=State.FAILED, reason="no answer")),

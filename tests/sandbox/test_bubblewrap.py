@@ -16,7 +16,7 @@ from app.sandbox.bubblewrap import confine, find_bubblewrap
 from app.sandbox.child import DEFAULT_LIMITS, LimitedChild, Limits
 from app.sandbox.isolation import probe
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MB = 1 << 20
 

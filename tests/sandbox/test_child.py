@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -196,9 +195,23 @@ async def test_a_daemon_that_keeps_our_pipe_open_does_not_keep_us(folder: Path) 
 
     ended = await run_python(code, folder, Limits(wall_s=0.5))
 
-    os.kill(int(ended.stdout), signal.SIGKILL)
     assert ended.problem == "ran longer than 0.5 s"
     assert time.monotonic() - began < 2
+    assert not is_alive(int(ended.stdout))
+
+
+async def test_a_daemon_ends_with_the_program_and_another_programs_child_does_not(
+    folder: Path,
+) -> None:
+    daemon = "if not os.fork():\n    os.setsid(); print(os.getpid(), flush=True)\n"
+    other = asyncio.create_task(run_python("time.sleep(1)\nprint('whole')", folder))
+    await first_name(folder)
+
+    ended = await run_python(daemon + "    os.close(1); os.close(2); time.sleep(60)", folder)
+
+    await asyncio.sleep(0.05)
+    assert not is_alive(int(ended.stdout))
+    assert (await other).stdout == b"whole\n"
 
 
 async def test_a_flood_is_stopped_at_the_first_byte_over_the_limit(folder: Path) -> None:
