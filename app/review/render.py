@@ -85,14 +85,20 @@ def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
         if finding.summary_reason is None
     )
     aside = frozenset(f.fingerprint for f in new if f.summary_reason is not None)
+    told_aside = [f for f in receipt.findings if f.fingerprint in aside]
+    head_sha = receipt.head_sha or ""
     body = _paragraphs(
         f"**{safe_line(render_title(receipt))}**",
         _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
-        _aside([f for f in receipt.findings if f.fingerprint in aside]),
+        _aside(told_aside),
         _not_reviewed(receipt),
         _mistakes(receipt, MAX_MISTAKES_TEXT_IN_REVIEW, "in the check run"),
         _footer(receipt),
-        review_marker(receipt.run_id, receipt.head_sha or ""),
+        "\n".join(
+            finding_marker(receipt.run_id, finding.fingerprint, head_sha)
+            for finding in told_aside[:MAX_ROWS]
+        ),
+        review_marker(receipt.run_id, head_sha),
     )
     return Review(body=body, comments=inline)
 
