@@ -13,6 +13,7 @@ AppError
 │  ├─ PullRequestGone
 │  ├─ Locked          nobody may comment on this pull request
 │  └─ Forbidden       a permission or the installation is missing
+├─ Unwanted           somebody stopped the job: clear up, and say so
 ├─ ModelError         one question stays without an answer, and why
 │  ├─ ModelRefused    this chunk: the model or a filter declined
 │  ├─ ModelUnavailable this chunk: no usable answer in time
@@ -91,6 +92,10 @@ class Locked(Permanent):
 
 class Forbidden(Permanent):
     pass
+
+
+class Unwanted(AppError):
+    """Somebody stopped what is going on; its result is wanted no more."""
 
 
 class ModelError(AppError):

@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 
 from app import log
-from app.errors import Forbidden, Overtaken
+from app.errors import Forbidden, Overtaken, Unwanted
 from app.github.comments import GitHubConversation
 from app.github.transport import (
     Account,
@@ -136,7 +136,11 @@ class GitHubPublisher:
         await run.renew()
         created = await _create(repository, pull, review)
         self._us = created.user
-        await run.renew()
+        try:
+            await run.renew()
+        except Unwanted:
+            await _delete(repository, number, created.id)
+            raise
         await _submit(repository, number, created.id, review.body)
 
     async def _our_reviews(self, repository: Repository, number: int) -> list[ReviewWire]:

@@ -12,7 +12,7 @@ from typing import NewType
 
 import msgspec
 
-from app.errors import AppError
+from app.errors import Unwanted
 from app.review.event import CommentRef
 from app.review.focus import Area
 from app.review.pull import RunId, Target
@@ -189,7 +189,7 @@ class LeaseLost(Exception):
     """The job was given to somebody else or has ended; whatever it still wants to do is void."""
 
 
-class Stopped(AppError):
+class Stopped(Unwanted):
     """What the failure handler is told when somebody stopped the job: `state` says how."""
 
     def __init__(self, state: JobState) -> None:

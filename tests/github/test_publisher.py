@@ -7,7 +7,7 @@ import pytest
 
 from app.demo.faults import Fault
 from app.demo.records import Review as Posted
-from app.errors import AppError, Forbidden, Locked, Overtaken
+from app.errors import AppError, Forbidden, Locked, Overtaken, Unwanted
 from app.github.publisher import GitHubPublisher
 from app.github.transport import GitHub, MayHaveHappened
 from app.github.user_token import TokenCredentials
@@ -97,6 +97,16 @@ async def test_lines_are_sent_as_github_wants_them(scene: Scene) -> None:
         {"path": "a.py", "side": "LEFT", "line": 3, "body": bodies[2]},
     ]
     assert len(scene.state.comments_of(posted(scene)[0])) == 3
+
+
+async def test_one_that_is_stopped_before_it_is_submitted_leaves_no_draft(scene: Scene) -> None:
+    async def renew() -> None:
+        if posted(scene):
+            raise Unwanted("a person stopped it")
+
+    with pytest.raises(Unwanted):
+        await publish(scene, run=Run(id=RUN.id, attempt=1, renew=renew))
+    assert posted(scene) == []
 
 
 async def test_publishing_again_posts_nothing(scene: Scene) -> None:
