@@ -20,6 +20,8 @@ from app.review.pull import Change
 
 MAX_LINE = 1_000
 """Characters that are searched; longer lines are no test's."""
+MAX_CALLS = 100
+"""Added calls of a hunk that are looked at."""
 
 _JAVASCRIPT = words(".cjs .cts .js .jsx .mjs .mts .ts .tsx .vue")
 _CODE = _JAVASCRIPT | words(
@@ -205,15 +207,17 @@ def _lost(hunk: Hunk, moved: frozenset[str]) -> Iterator[Line]:
     added = [line.text[:MAX_LINE] for line in hunk.lines if line.kind == "+"]
     if any(_ASSERTION.search(text) and not _CHECKS_NOTHING.match(text) for text in added):
         return
+    called = islice((text for text in added if _CALL.match(text)), MAX_CALLS)
+    calls = [frozenset(_WORD.findall(text)) for text in called]
     for line in lost:
-        if line.text.strip() not in moved and not any(_hands_on(line.text, text) for text in added):
+        if line.text.strip() not in moved and not _is_handed_on(line, calls):
             yield line
 
 
-def _hands_on(lost: str, added: str) -> bool:
-    """Whether an added line calls something with all that an assertion named: a helper's check."""
-    named = set(_CHECKED.findall(lost[:MAX_LINE]))
-    return bool(named) and _CALL.match(added) is not None and named <= set(_WORD.findall(added))
+def _is_handed_on(line: Line, calls: list[frozenset[str]]) -> bool:
+    """Whether all that an assertion named went into one call: a function's of the tests' own."""
+    named = set(_CHECKED.findall(line.text[:MAX_LINE]))
+    return bool(named) and any(named <= call for call in calls)
 
 
 def _candidate(

@@ -135,7 +135,8 @@ async def test_only_so_much_is_weighed() -> None:
 
     found = await analyse(RUFF, files)
 
-    assert [c.priority for c in found.candidates] == [Priority.P3, Priority.P2]
+    told_as = {c.location.path: c.priority for c in found.candidates}
+    assert told_as == {"a.py": Priority.P3, "b.py": Priority.P2}
 
 
 def test_a_program_that_is_not_installed_is_not_found() -> None:
