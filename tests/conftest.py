@@ -9,7 +9,11 @@ from hypothesis import HealthCheck, settings
 
 # The same examples each time, however busy the machine is: a red run always means a change.
 settings.register_profile(
-    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "steady",
+    deadline=None,
+    derandomize=True,
+    max_examples=100 if os.environ.get("REQUIRE_ALL") else 40,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 

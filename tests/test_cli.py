@@ -296,6 +296,7 @@ def test_an_interrupted_review_leaves_with_130(tmp_path: Path) -> None:
     assert b"Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_changes_nothing() -> None:
     process = start("review", "--diff", "-")
     assert process.stdout is not None
@@ -305,6 +306,7 @@ def test_a_reader_that_goes_away_changes_nothing() -> None:
     assert (process.returncode, err) == (1, b"")
 
 
+@pytest.mark.slow
 def test_a_terminal_without_unicode_gets_all_it_can_show() -> None:
     diff = added_files({"日本.py": f'token = "{TOKEN}"\n'})
     text = start("review", "--diff", "-", PYTHONIOENCODING="latin-1")
@@ -534,6 +536,7 @@ def test_a_push_in_between_leaves_a_check_run_that_says_so(terminal: Terminal, h
     assert (check.status, check.conclusion) == ("completed", "cancelled")
 
 
+@pytest.mark.slow
 def test_an_interrupted_review_leaves_no_check_run_unfinished(hub: Hub) -> None:
     hub.state.faults.append(Fault(path="/reviews$", method="GET", delay_s=60))
     process = start(

@@ -12,7 +12,7 @@ from app.demo.state import AppIdentity, new_app
 from tests.model_server import Script
 from tests.world import World, build_world, finding, finds, receipt
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 Make = Callable[[Script], World]
 
 NO_VERDICT = "NOT REVIEWED: there is no verdict about the head of this pull request"

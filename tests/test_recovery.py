@@ -33,7 +33,7 @@ from tests.store.builders import receipt
 from tests.world import World, build_world, finding, finds
 from tests.world import receipt as receipt_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 Make = Callable[[Script], World]
 
 DAY = 24 * 3600.0

@@ -18,7 +18,7 @@ from tests.jobs.builders import target
 from tests.model_server import Script, error, slow
 from tests.world import World, build_world, finding, finds, receipt
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 Make = Callable[[Script], World]
 
 

@@ -15,6 +15,8 @@ from app.review.receipt import State as Verdict
 from tests.builders import make_receipt, make_receipt_finding
 from tests.command_line import SETTINGS, Terminal, served
 
+pytestmark = pytest.mark.slow
+
 P1 = make_receipt_finding(priority=Priority.P1)
 P3 = make_receipt_finding(priority=Priority.P3, title="A nit")
 

@@ -17,7 +17,7 @@ from app.sandbox.child import LimitedChild, Limits
 from tests.analysers.changes import contents, make_change
 from tests.analysers.children import Scripted
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 PINS = "a==1.0\nb==2.0\nc==3.0\nd==4.0\n"
@@ -318,6 +318,7 @@ async def test_a_broken_manifest_is_not_analysed_and_the_others_are() -> None:
     assert [c.location.path for c in found.candidates] == ["b/package.json"]
 
 
+@pytest.mark.slow
 async def test_a_manifest_that_a_parser_hangs_on_costs_only_itself() -> None:
     hostile = ".".join("a" * 60_000) + " = 1\n"
     fine = "[dependencies]\na = '*'\n"

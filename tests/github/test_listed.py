@@ -40,7 +40,7 @@ from app.sandbox.child import LimitedChild
 from tests.builders import make_candidate, make_location
 from tests.github.conftest import FILES, Scene
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 GIT = GitDiff(LimitedChild(), shutil.which("git") or "")
 MANY = PATCH_CHANGES_MAX + 1

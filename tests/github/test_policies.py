@@ -13,7 +13,7 @@ from app.review.pull import Target
 from app.review.yaml_nodes import MAX_BYTES
 from tests.github.conftest import Scene
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 OURS, THEIRS = "octo/shop: .github/codex-review.yml", "octo/.github: .github/codex-review.yml"
 SERVER = Layer(name="DEFAULT_CONFIG", raw=b"review: {max_comments: 1, language: de, fail_on: P0}\n")

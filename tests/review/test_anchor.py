@@ -554,6 +554,7 @@ def test_a_file_without_hunks_takes_no_inline_comment() -> None:
     )
 
 
+@pytest.mark.slow
 def test_five_thousand_mad_findings_are_settled_in_seconds() -> None:
     rows = [f"+    value_{n} = compute(value_{n - 1}, limit)\n" for n in range(20_000)]
     diff = parse_diff(edit(f"@@ -0,0 +1,{len(rows)} @@\n" + "".join(rows)).encode())

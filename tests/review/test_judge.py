@@ -318,6 +318,7 @@ def test_a_claim_cannot_look_like_another_one() -> None:
     json.dumps(told)
 
 
+@pytest.mark.slow
 def test_two_megabytes_of_names_are_searched_in_seconds() -> None:
     text = "load(x); foo_bar(2)\n" * 50_000
     opened = sheets({"a.py": text, "b.py": text})

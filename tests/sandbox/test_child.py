@@ -12,7 +12,7 @@ import pytest
 from app.ports import Ended
 from app.sandbox.child import DEFAULT_LIMITS, LimitedChild, Limits
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MB = 1 << 20
 
