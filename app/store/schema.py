@@ -43,7 +43,7 @@ _FIRST: Migration = (
     """
     CREATE INDEX jobs_unfinished ON jobs (repository_id, number)
         WHERE state IN ('queued', 'running')""",
-    "CREATE INDEX jobs_by_age ON jobs (ended_at)",
+    "CREATE INDEX jobs_by_age ON jobs (ended_at) WHERE ended_at IS NOT NULL",
     """
     CREATE TABLE answers (
         question TEXT PRIMARY KEY,
