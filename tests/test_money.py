@@ -94,7 +94,7 @@ async def test_the_cost_of_every_call_is_shown_and_a_restart_does_not_forget_it(
 
 async def test_the_limit_of_a_pull_request_holds_over_its_reviews(make: Make) -> None:
     world = make(finds())
-    world.env |= {"MODEL_PRICES": "scripted=10/10", "MAX_USD_PER_PULL_REQUEST": "0.06"}
+    world.env |= {"MODEL_PRICES": "scripted=10/10", "MAX_USD_PER_PULL_REQUEST": "0.07"}
     async with world.running():
         await world.comment("@codex review")
         assert state(await world.ended()) == ("clean", "success")
