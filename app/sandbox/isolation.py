@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app import log
 from app.ports import Child, Ended
 from app.sandbox.bubblewrap import USER, find_bubblewrap
 from app.sandbox.child import DEFAULT_LIMITS, LimitedChild, Limits
@@ -84,8 +85,13 @@ class Sandbox:
     async def isolation(self) -> Isolation:
         """Return what holds the children."""
         if self._found is None:
-            self._found = asyncio.ensure_future(probe(self._bwrap))
+            self._found = asyncio.ensure_future(self._find_out())
         return await asyncio.shield(self._found)
+
+    async def _find_out(self) -> Isolation:
+        found = await probe(self._bwrap)
+        log.event("sandbox.found", isolation=found.describe())
+        return found
 
     def child(self, limits: Limits = DEFAULT_LIMITS) -> Child:
         """Return a child with these limits."""
