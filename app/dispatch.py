@@ -15,12 +15,12 @@ from app.jobs.job import (
     command_key,
     name_run,
 )
-from app.review.command import CommandLine, addresses, parse_commands
+from app.review.command import Command, addresses, parse_commands
 from app.review.config import LABEL_TRIGGER, Trigger
 from app.review.event import (
     FULL_REVIEW,
     CheckAsked,
-    CommentCreated,
+    CommentWritten,
     Event,
     MergeGroupAsked,
     OtherEvent,
@@ -63,7 +63,7 @@ def decide(
     if reason:
         return Ignore(reason=reason)
     match event:
-        case CommentCreated():
+        case CommentWritten():
             return _obey(event, delivery_id, addresses(mentions, slug))
         case PullRequestChanged():
             return _enqueue(_changed(event), _change_key(event), delivery_id)
@@ -95,7 +95,7 @@ def _unheard(
     """Return why an event is not even looked into."""
     if isinstance(event, WithoutInstallation | OtherEvent):
         return None
-    if isinstance(event, CommentCreated):
+    if isinstance(event, CommentWritten):
         reason = _unheard_comment(event, app_id, slug)
     else:
         reason = _unheard_change(event, app_id, slug)
@@ -105,7 +105,7 @@ def _unheard(
     return reason
 
 
-def _unheard_comment(event: CommentCreated, app_id: int, slug: str | None) -> str | None:
+def _unheard_comment(event: CommentWritten, app_id: int, slug: str | None) -> str | None:
     author = event.comment.author
     if event.app_id == app_id or _is_us(author, slug):
         return "written by this app"
@@ -151,20 +151,33 @@ def _enqueue(work: Work, key: str, delivery_id: str) -> Enqueue:
     return Enqueue(jobs=(NewJob(work=work, run_id=name_run(delivery_id, key), dedupe_key=key),))
 
 
-def _obey(event: CommentCreated, delivery_id: str, mentions: Sequence[str]) -> Decision:
-    once: dict[object, CommandLine] = {}
-    for given in parse_commands(event.body, mentions):
-        once.setdefault(given.command, given)
-    if not once:
-        return Ignore(reason="no command")
-    lines = [given.line for given in once.values()]
-    jobs = tuple(
-        _respond(event, delivery_id, index, line) for index, line in enumerate(lines[:MAX_COMMANDS])
-    )
+def _obey(event: CommentWritten, delivery_id: str, mentions: Sequence[str]) -> Decision:
+    edit, author = event.edit, event.comment.author
+    if edit and edit.editor.casefold() != author.casefold():
+        return Ignore(reason="edited by somebody else than its author")
+    given = _commands(event.body, event, mentions)
+    before = _commands(edit.body_before, event, mentions) if edit else {}
+    lines = [
+        (index, line)
+        for index, (command, line) in enumerate(given.items())
+        if command not in before
+    ]
+    if not lines:
+        return Ignore(reason="no new command" if given else "no command")
+    jobs = tuple(_respond(event, delivery_id, index, line) for index, line in lines[:MAX_COMMANDS])
     return Enqueue(jobs=jobs, left_out=len(lines) - len(jobs))
 
 
-def _respond(event: CommentCreated, delivery_id: str, index: int, line: str) -> NewJob:
+def _commands(body: str, event: CommentWritten, mentions: Sequence[str]) -> dict[Command, str]:
+    """Find each command once, with the line that gave it first, in their order."""
+    in_thread = event.comment.thread is not None
+    once: dict[Command, str] = {}
+    for given in parse_commands(body, mentions, in_thread=in_thread):
+        once.setdefault(given.command, given.line)
+    return once
+
+
+def _respond(event: CommentWritten, delivery_id: str, index: int, line: str) -> NewJob:
     key = command_key(event.target, event.comment, index, line)
     return NewJob(
         work=Respond(

@@ -166,7 +166,7 @@ class Handlers:
     ) -> None:
         await self.desk.conversation.react(target, comment, Reaction.CONFUSED)
         text = render_failure(reason, remedy, run_id)
-        await self.desk.conversation.say(target, f"failure-{comment.id}", text)
+        await self.desk.conversation.say(target, f"failure-{comment.id}", text, comment.thread)
 
 
 def _remedy(receipt: Receipt) -> str:

@@ -11,7 +11,7 @@ from app.dispatch import Decision, Ignore, decide
 from app.errors import BadPayload
 from app.github.payloads import parse_event
 from app.ports import Jobs
-from app.review.event import CommentCreated, Event, OtherEvent, WithoutInstallation
+from app.review.event import CommentWritten, Event, OtherEvent, WithoutInstallation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ async def take(delivery: Delivery, jobs: Jobs) -> Taken:
 
 
 def _queued(event: Event, stored: int, left_out: int) -> str:
-    if not isinstance(event, CommentCreated):
+    if not isinstance(event, CommentWritten):
         return "will be looked at"
     reason = "1 command" if stored == 1 else f"{stored} commands"
     return f"{reason}, {left_out} over the limit" if left_out else reason

@@ -113,8 +113,11 @@ class Conversation(Protocol):
     async def react(self, target: Target, comment: CommentRef, reaction: Reaction) -> None:
         """React to a comment, if GitHub lets us; reacting twice is reacting once."""
 
-    async def say(self, target: Target, key: str, text: str) -> None:
-        """Comment on the pull request, or edit our comment that was said under the same key."""
+    async def say(self, target: Target, key: str, text: str, thread: int | None = None) -> None:
+        """Comment on the pull request, or edit our comment that was said under the same key.
+
+        With `thread`, the id of a thread's first comment, reply there.
+        """
 
 
 class Permission(StrEnum):

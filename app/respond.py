@@ -9,12 +9,17 @@ from app.automatic import stop_automatic
 from app.jobs.job import NewJob, Respond, Review
 from app.ports import Desk, Reaction
 from app.review.command import (
+    AskCommand,
     CancelCommand,
+    ConfigCommand,
+    DismissCommand,
+    EstimateCommand,
     HelpCommand,
     PauseCommand,
     ResumeCommand,
     ReviewCommand,
     UnknownCommand,
+    WhyCommand,
     parse_line,
 )
 from app.review.pull import RunId
@@ -28,7 +33,8 @@ from app.review.render import (
 )
 from app.review.rights import least_to_command, may_bot_command, may_command
 
-Answered = HelpCommand | PauseCommand | ResumeCommand | CancelCommand | UnknownCommand
+NotYet = AskCommand | WhyCommand | DismissCommand | EstimateCommand | ConfigCommand
+Answered = HelpCommand | PauseCommand | ResumeCommand | CancelCommand | UnknownCommand | NotYet
 """Commands that lead to no review."""
 
 
@@ -38,7 +44,7 @@ async def respond(
     """Answer one command; return the review that it starts, if any."""
     if not await _is_heard(work, desk):
         return ()
-    command = parse_line(work.line, mentions)
+    command = parse_line(work.line, mentions, in_thread=work.comment.thread is not None)
     if work.is_archived:
         log.event("command.not_answered", reason="the repository is archived")
         return (_review(work, command, run_id),) if isinstance(command, ReviewCommand) else ()
@@ -46,7 +52,7 @@ async def respond(
     if isinstance(command, ReviewCommand):
         return (_review(work, command, run_id),)
     text = await _obey(command, work, desk, mentions[0])
-    await desk.conversation.say(work.target, f"answer-{run_id}", text)
+    await desk.conversation.say(work.target, f"answer-{run_id}", text, work.comment.thread)
     return ()
 
 
@@ -89,6 +95,8 @@ async def _obey(command: Answered, work: Respond, desk: Desk, mention: str) -> s
             return render_cancelled(mention)
         case UnknownCommand():
             return render_unknown(mention, command.text, command.did_you_mean)
+        case AskCommand() | WhyCommand() | DismissCommand() | EstimateCommand() | ConfigCommand():
+            return render_unknown(mention, work.line, None)
         case _:
             assert_never(command)
 

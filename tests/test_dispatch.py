@@ -10,9 +10,10 @@ from app.jobs.job import Again, Close, Lane, Look, MergeGroup, NewJob, Respond
 from app.review.event import (
     FULL_REVIEW,
     CheckAsked,
-    CommentCreated,
     CommentKind,
     CommentRef,
+    CommentWritten,
+    Edit,
     Event,
     MergeGroupAsked,
     OtherEvent,
@@ -27,7 +28,7 @@ TARGET = Target(
     installation_id=InstallationId(3), repository_id=9, owner="lovelace", repo="engine", number=7
 )
 COMMENT = CommentRef(kind=CommentKind.ISSUE_COMMENT, id=42, author="ada")
-EVENT = CommentCreated(
+EVENT = CommentWritten(
     target=TARGET,
     comment=COMMENT,
     body="@codex review",
@@ -80,7 +81,7 @@ def test_a_command_becomes_one_quick_job_that_holds_its_line() -> None:
 @pytest.mark.parametrize(
     "event", [replace(EVENT, author_is_bot=True), replace(EVENT, app_id=APP_ID + 1)]
 )
-def test_a_bot_s_command_is_marked_for_only_some_bots_may(event: CommentCreated) -> None:
+def test_a_bot_s_command_is_marked_for_only_some_bots_may(event: CommentWritten) -> None:
     assert _job(event).work == Respond(
         target=TARGET, comment=COMMENT, line="@codex review", is_bot=True
     )
@@ -124,7 +125,7 @@ def test_another_delivery_of_the_same_comment_has_the_same_dedupe_key() -> None:
         replace(EVENT, target=replace(TARGET, repository_id=10)),
     ],
 )
-def test_another_command_has_keys_and_a_run_of_its_own(other: CommentCreated) -> None:
+def test_another_command_has_keys_and_a_run_of_its_own(other: CommentWritten) -> None:
     one, two = _decide(EVENT), _decide(other)
     assert isinstance(one, Enqueue)
     assert isinstance(two, Enqueue)
@@ -250,3 +251,65 @@ def test_a_merge_queue_is_told(app_id: int | None) -> None:
     job = _job(replace(GROUP, app_id=app_id))
     assert job.work == MergeGroup(target=TARGET, head_sha="b" * 40)
     assert job.lane is Lane.RESPOND
+
+
+def _edited(body: str, before: str, **changes: Any) -> CommentWritten:
+    return replace(EVENT, body=body, edit=Edit(editor="Ada", body_before=before), **changes)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        ("hello", "hello\n@codex review", ["@codex review"]),
+        ("> @codex review", "@codex review", ["@codex review"]),
+        ("@codex review", "@codex review\n@codex help", ["@codex help"]),
+        ("@codex review", "@codex help\n@codex review", ["@codex help"]),
+        ("@codex review", "@codex review full", ["@codex review full"]),
+    ],
+)
+def test_an_edit_commands_what_was_not_there_before(
+    before: str, after: str, lines: list[str]
+) -> None:
+    decision = _decide(_edited(after, before))
+    assert isinstance(decision, Enqueue)
+    works = [job.work for job in decision.jobs]
+    assert [work.line for work in works if isinstance(work, Respond)] == lines
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (_edited("@codex review!", "@codex review"), "no new command"),
+        (_edited("@codex review\n\nplease", "@codex review"), "no new command"),
+        (_edited("@codex help", "@codex review\n@codex help"), "no new command"),
+        (_edited("thanks", "@codex review"), "no command"),
+        (
+            replace(EVENT, edit=Edit(editor="mallory", body_before="")),
+            "edited by somebody else than its author",
+        ),
+        (
+            replace(EVENT, edit=Edit(editor="", body_before="")),
+            "edited by somebody else than its author",
+        ),
+    ],
+)
+def test_an_edit_of_anything_else_starts_nothing(event: CommentWritten, reason: str) -> None:
+    assert _decide(event) == Ignore(reason=reason)
+
+
+def test_a_command_that_an_edit_brings_back_is_obeyed_once() -> None:
+    first = _job(_edited("@codex review\n@codex help", "@codex review"))
+    again = _job(_edited("@codex review\n@codex help", "@codex review"), delivery_id="d-2")
+    assert first.dedupe_key == again.dedupe_key
+
+
+def test_other_words_are_a_question_in_a_thread_only() -> None:
+    reply = CommentRef(kind=CommentKind.REVIEW_COMMENT, id=42, author="ada", in_reply_to=41)
+    assert reply.thread == 41
+    body = "@codex is it so?\n@codex is it so"
+    assert _job(replace(EVENT, body="@codex is it so?\n@codex is it so")).work == Respond(
+        target=TARGET, comment=COMMENT, line="@codex is it so?"
+    )
+    decision = _decide(replace(EVENT, body=body, comment=reply))
+    assert isinstance(decision, Enqueue)
+    assert len(decision.jobs) == 2

@@ -9,7 +9,11 @@ from app.intake import may_start
     ("name", "action", "expected"),
     [
         ("issue_comment", "created", True),
-        ("issue_comment", "edited", False),
+        ("issue_comment", "edited", True),
+        ("issue_comment", "deleted", False),
+        ("pull_request_review", "submitted", True),
+        ("pull_request_review", "dismissed", False),
+        ("pull_request_review_comment", "created", True),
         ("pull_request", "opened", True),
         ("pull_request", "edited", True),
         ("pull_request", "assigned", False),

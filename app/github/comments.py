@@ -1,20 +1,42 @@
-"""Reacts to comments and speaks in the conversation of a pull request."""
+"""Reacts to comments, and speaks in the conversation of a pull request or a thread on its diff."""
+
+from dataclasses import dataclass
 
 import msgspec
 
 from app import log
 from app.errors import AppError
-from app.github.transport import Account, GitHub, Repository, decode
+from app.github.transport import (
+    Account,
+    GitHub,
+    MayHaveHappened,
+    NotFound,
+    Refused,
+    Repository,
+    decode,
+)
 from app.ports import Reaction
 from app.review.event import CommentKind, CommentRef
 from app.review.marker import CommentMarker, comment_marker, parse_markers
 from app.review.pull import Target
+
+ONE_PENDING = "one pending review"
+"""Of GitHub's words where a pending review of ours is in the way of a reply or another review."""
 
 
 class _CommentWire(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     body: str | None = None
     user: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where comments stand: `kind` are issues or pulls, `to_write` follows the list's path."""
+
+    kind: str
+    path: str
+    to_write: str = ""
 
 
 class GitHubConversation:
@@ -41,33 +63,50 @@ class GitHubConversation:
         except AppError as exc:
             log.warning("reaction.refused", comment=comment.id, reason=str(exc))
 
-    async def say(self, target: Target, key: str, text: str) -> None:
-        """Comment on the pull request, or edit our comment that was said under the same key."""
-        repository = self._github.repository(target)
-        body = f"{text}\n\n{comment_marker(key)}"
-        await self._github.until_known(lambda: self._say(repository, target.number, key, body))
+    async def say(self, target: Target, key: str, text: str, thread: int | None = None) -> None:
+        """Comment on the pull request, or edit our comment that was said under the same key.
 
-    async def _say(self, repository: Repository, number: int, key: str, body: str) -> None:
-        said = await self._find(repository, number, key)
+        With `thread`, the id of a thread's first comment, reply there; where that is gone, in the
+        conversation.
+        """
+        repository, number = self._github.repository(target), target.number
+        body = f"{text}\n\n{comment_marker(key)}"
+        if thread is not None:
+            replies = _Place("pulls", f"pulls/{number}/comments", f"/{thread}/replies")
+            try:
+                return await self._github.until_known(
+                    lambda: self._say(repository, replies, key, body)
+                )
+            except NotFound:
+                log.event("thread.gone", thread=thread)
+        talk = _Place("issues", f"issues/{number}/comments")
+        await self._github.until_known(lambda: self._say(repository, talk, key, body))
+
+    async def _say(self, repository: Repository, place: _Place, key: str, body: str) -> None:
+        said = await self._find(repository, place, key)
         if said is None:
-            answer = await repository.write(
-                "POST", f"issues/{number}/comments", {"body": body}, is_content=True
-            )
+            answer = await _write(repository, place.path + place.to_write, body)
             log.event("comment.posted", comment=decode(answer, _CommentWire).id)
         elif (said.body or "").strip() != body.strip():
-            await repository.write(
-                "PATCH", f"issues/comments/{said.id}", {"body": body}, is_repeatable=True
-            )
+            path = f"{place.kind}/comments/{said.id}"
+            await repository.write("PATCH", path, {"body": body}, is_repeatable=True)
             log.event("comment.edited", comment=said.id)
 
-    async def _find(self, repository: Repository, number: int, key: str) -> _CommentWire | None:
+    async def _find(self, repository: Repository, place: _Place, key: str) -> _CommentWire | None:
         us = await self._github.author()
-        pages = repository.pages(
-            f"issues/{number}/comments", tuple[_CommentWire, ...], per_page=100
-        )
+        pages = repository.pages(place.path, tuple[_CommentWire, ...], per_page=50)
         async for page in pages:
             for comment in page:
                 is_ours = us is not None and comment.user == us
                 if is_ours and CommentMarker(key=key) in parse_markers(comment.body or ""):
                     return comment
         return None
+
+
+async def _write(repository: Repository, path: str, body: str) -> bytes:
+    try:
+        return await repository.write("POST", path, {"body": body}, is_content=True)
+    except Refused as exc:
+        if ONE_PENDING in " ".join(exc.reasons).lower():
+            raise MayHaveHappened("A review of ours is about to be submitted") from exc
+        raise

@@ -12,9 +12,10 @@ import msgspec
 from app.errors import BadPayload
 from app.review.event import (
     CheckAsked,
-    CommentCreated,
     CommentKind,
     CommentRef,
+    CommentWritten,
+    Edit,
     Event,
     MergeGroupAsked,
     OtherEvent,
@@ -33,6 +34,7 @@ _Sha = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40,64}$")]
 
 _FORM = "application/x-www-form-urlencoded"
 _BOT = "Bot"
+_EDITED = "edited"
 
 Shape = TypeVar("Shape")
 
@@ -72,21 +74,51 @@ class _Issue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Comment(msgspec.Struct, frozen=True, kw_only=True):
-    """`user` is null when the account was deleted; `body` when somebody wrote nothing."""
+    """A comment or a review. `user` is null when the account was deleted; `body` when somebody
+    wrote nothing."""
 
     id: _Id
     body: str | None = None
     user: _User | None = None
     performed_via_github_app: _Numbered | None = None
+    in_reply_to_id: _Id | None = None
     created_at: object = None
+    submitted_at: object = None
+    updated_at: object = None
 
 
-class _IssueComment(msgspec.Struct, frozen=True, kw_only=True):
+class _Before(msgspec.Struct, frozen=True, kw_only=True, rename={"text": "from"}):
+    text: str | None = None
+
+
+class _CommentChanges(msgspec.Struct, frozen=True, kw_only=True):
+    body: _Before | None = None
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
     installation: _Numbered
     repository: _Repository
+    sender: _User | None = None
+    changes: _CommentChanges | None = None
+
+
+class _IssueComment(_Written, frozen=True, kw_only=True):
     issue: _Issue
     comment: _Comment
-    sender: _User | None = None
+
+
+class _PullNumber(msgspec.Struct, frozen=True, kw_only=True):
+    number: _Id
+
+
+class _ReviewComment(_Written, frozen=True, kw_only=True):
+    pull_request: _PullNumber
+    comment: _Comment
+
+
+class _Review(_Written, frozen=True, kw_only=True):
+    pull_request: _PullNumber
+    review: _Comment
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,7 +232,20 @@ def parse_event(name: str, body: bytes, content_type: str | None = None) -> Even
         return WithoutInstallation(name=name, action=action)
     match name:
         case "issue_comment":
-            return _comment_created(_decode(name, payload, _IssueComment))
+            talk = _decode(name, payload, _IssueComment)
+            event = _written(
+                action, CommentKind.ISSUE_COMMENT, talk, talk.comment, talk.issue.number
+            )
+            is_pull_request = talk.issue.pull_request is not None
+            return replace(event, is_pull_request=is_pull_request)
+        case "pull_request_review":
+            review = _decode(name, payload, _Review)
+            number = review.pull_request.number
+            return _written(action, CommentKind.REVIEW, review, review.review, number)
+        case "pull_request_review_comment":
+            reply = _decode(name, payload, _ReviewComment)
+            number = reply.pull_request.number
+            return _written(action, CommentKind.REVIEW_COMMENT, reply, reply.comment, number)
         case "pull_request":
             return _changed(action, _decode(name, payload, _PullRequestEvent))
         case "check_run":
@@ -213,8 +258,10 @@ def parse_event(name: str, body: bytes, content_type: str | None = None) -> Even
 
 def _is_taken(name: str, action: str) -> bool:
     match name:
-        case "issue_comment":
-            return action == "created"
+        case "issue_comment" | "pull_request_review_comment":
+            return action in ("created", _EDITED)
+        case "pull_request_review":
+            return action in ("submitted", _EDITED)
         case "pull_request":
             return action in _PULL_ACTIONS
         case "check_run":
@@ -249,20 +296,31 @@ def _decode(name: str, payload: bytes, shape: type[Shape]) -> Shape:
         raise BadPayload(f"{name}: {exc}") from exc
 
 
-def _comment_created(payload: _IssueComment) -> CommentCreated:
-    comment, sender = payload.comment, payload.sender
+def _written(
+    action: str, kind: CommentKind, payload: _Written, comment: _Comment, number: int
+) -> CommentWritten:
+    sender, changes = payload.sender, payload.changes
     app = comment.performed_via_github_app
-    return CommentCreated(
-        target=_target(payload.installation, payload.repository, payload.issue.number),
+    edit = None
+    if action == _EDITED:  # where only something else changed, the body is what it was before
+        before = changes.body.text if changes and changes.body else comment.body
+        edit = Edit(editor=_login(sender), body_before=before or "")
+    said_first = comment.submitted_at or comment.created_at
+    return CommentWritten(
+        target=_target(payload.installation, payload.repository, number),
         comment=CommentRef(
-            kind=CommentKind.ISSUE_COMMENT, id=comment.id, author=_login(comment.user)
+            kind=kind,
+            id=comment.id,
+            author=_login(comment.user),
+            in_reply_to=comment.in_reply_to_id,
         ),
         body=comment.body or "",
         author_is_bot=any(user.type == _BOT for user in (comment.user, sender) if user),
         app_id=app.id if app else None,
-        is_pull_request=payload.issue.pull_request is not None,
+        is_pull_request=True,
         is_archived=payload.repository.archived,
-        said_at=_time(comment.created_at),
+        said_at=_time(comment.updated_at or (None if edit else said_first)),
+        edit=edit,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from app import log
 from app.errors import Forbidden, Overtaken, Unwanted
-from app.github.comments import GitHubConversation
+from app.github.comments import ONE_PENDING, GitHubConversation
 from app.github.transport import (
     Account,
     GitHub,
@@ -35,7 +35,6 @@ COMMENT = "COMMENT"
 UNPROCESSABLE = 422
 
 # GitHub's words, learnt from public threads: see its refusals of create-review.
-ONE_PENDING = "one pending review"
 COMMIT_GONE = "not part of the pull request"
 
 

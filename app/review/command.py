@@ -58,6 +58,35 @@ class CancelCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateCommand:
+    """Say what a review would take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigCommand:
+    """Say which configuration is in force, and whence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhyCommand:
+    """Say what led to a finding, or what became of the pull request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCommand:
+    """Answer this question: raw text of one line, to be fenced as data."""
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DismissCommand:
+    """Withdraw the finding that this thread is about."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownCommand:
     """Not understood. `text` stood after the mention; it is raw and must be made harmless."""
 
@@ -66,7 +95,17 @@ class UnknownCommand:
 
 
 Command = (
-    ReviewCommand | HelpCommand | PauseCommand | ResumeCommand | CancelCommand | UnknownCommand
+    ReviewCommand
+    | HelpCommand
+    | PauseCommand
+    | ResumeCommand
+    | CancelCommand
+    | EstimateCommand
+    | ConfigCommand
+    | WhyCommand
+    | AskCommand
+    | DismissCommand
+    | UnknownCommand
 )
 
 
@@ -84,8 +123,13 @@ def addresses(mentions: Sequence[str], slug: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name if name[:1] in _MARKS else f"@{name}" for name in named))
 
 
-def parse_commands(markdown: str, mentions: Sequence[str]) -> tuple[CommandLine, ...]:
-    """Find the commands of a comment, in order. `mentions` carry their `@` (or `/`)."""
+def parse_commands(
+    markdown: str, mentions: Sequence[str], *, in_thread: bool = False
+) -> tuple[CommandLine, ...]:
+    """Find the commands of a comment, in order. `mentions` carry their `@` (or `/`).
+
+    `in_thread`: it stands on the diff, where other words are a question.
+    """
     text = _NEWLINE.sub("\n", markdown).replace("\0", "\ufffd")
     if len(text) > MAX_CHARACTERS or text.count("\n") > MAX_LINES:
         return ()
@@ -93,17 +137,21 @@ def parse_commands(markdown: str, mentions: Sequence[str]) -> tuple[CommandLine,
     if not mention.search(text):
         return ()
     return tuple(
-        CommandLine(line=line, command=parse_line(line, mentions))
+        CommandLine(line=line, command=parse_line(line, mentions, in_thread=in_thread))
         for line in _own_lines(text, mention)
     )
 
 
-def parse_line(line: str, mentions: Sequence[str]) -> Command:
+def parse_line(line: str, mentions: Sequence[str], *, in_thread: bool = False) -> Command:
     """Parse one line as a CommandLine holds it, maybe one that an earlier release stored."""
     addressed = _mention(mentions).match(line)
     if addressed is None:  # the mentions have been configured otherwise since
         return UnknownCommand(text=line)
-    return _parse_text(line[addressed.end() :])
+    said = _HTML_COMMENT.sub(" ", line[addressed.end() :]).strip()
+    command = _parse_text(said)
+    if in_thread and isinstance(command, UnknownCommand) and not _is_slip(command):
+        return _parse_question(said)
+    return command
 
 
 # Which lines are somebody's own
@@ -244,21 +292,31 @@ _ALONE: Mapping[str, Command] = {
     "pause": PauseCommand(),
     "resume": ResumeCommand(),
     "cancel": CancelCommand(),
+    "estimate": EstimateCommand(),
+    "config": ConfigCommand(),
+    "why": WhyCommand(),
 }
 """Commands of one word."""
-COMMANDS = ("review", *_ALONE)
+COMMANDS = ("review", "ask", "dismiss", *_ALONE)
+_ASK = "ask <question>"
 _AREAS = {area.value: area for area in Area}
 
 
 def _parse_text(after_mention: str) -> Command:
-    text = _without_punctuation(_HTML_COMMENT.sub(" ", after_mention))
+    text = _without_punctuation(after_mention)
     words = list(_WORD.finditer(text))
     said = [word.group().lower().rstrip(".:;!?") for word in words]
-    if not said:
-        return HelpCommand()
-    if said[0] in _ALONE:
-        is_alone = len(said) == 1
-        return _ALONE[said[0]] if is_alone else UnknownCommand(text=text, did_you_mean=said[0])
+    match said:
+        case []:
+            return HelpCommand()
+        case ["ask", *_]:
+            return _parse_question(after_mention[words[0].end() :])
+        case ["dismiss", *more]:
+            return DismissCommand(reason=_readable(text[words[1].start() :]) if more else None)
+        case [word] if word in _ALONE:
+            return _ALONE[word]
+        case [word, *_] if word in _ALONE:
+            return UnknownCommand(text=text, did_you_mean=word)
     asked = said.index("for") if "for" in said else len(said)
     if "review" not in said[:asked]:
         return UnknownCommand(text=text, did_you_mean=_command_meant(said))
@@ -268,6 +326,13 @@ def _parse_text(after_mention: str) -> Command:
     if not wish:
         return UnknownCommand(text=text, did_you_mean="review")
     return _parse_review(text, said[:asked], wish=_readable(wish))
+
+
+def _parse_question(text: str) -> Command:
+    question = _readable(text).lstrip(" ,:")
+    if not _without_punctuation(question):
+        return UnknownCommand(text="ask", did_you_mean=_ASK)
+    return AskCommand(question=question)
 
 
 def _parse_review(text: str, said: Sequence[str], *, wish: str | None) -> Command:
@@ -301,11 +366,22 @@ def _review_meant(areas: Mapping[str, Area | None], *, full: bool, wish: str | N
     )
 
 
+def _is_slip(unknown: UnknownCommand) -> bool:
+    """Say whether nothing but words of ours was meant, so that it is hardly a question."""
+    said = _WORD.findall(unknown.text.lower())
+    named = said[: said.index("for")] if "for" in said else said
+    return (
+        unknown.did_you_mean is not None
+        and len(named) <= MAX_WORDS_COMPARED
+        and all(_like(word, (*COMMANDS, _FULL, "and")) or closest(word) for word in named)
+    )
+
+
 def _command_meant(said: Sequence[str]) -> str | None:
     for word in _comparable(said):
         meant = _like(word, COMMANDS)
         if meant:
-            return meant
+            return _ASK if meant == "ask" else meant
     area = closest(said[0]) if len(said) == 1 and _comparable(said) else None
     return f"review {area}" if area else None
 
@@ -325,7 +401,7 @@ def _without_punctuation(text: str) -> str:
     return text[:end].strip()
 
 
-def _readable(wish: str) -> str:
+def _readable(text: str) -> str:
     """Drop what a reader does not see: zero-width, direction and tag characters, controls."""
-    shown = (char for char in wish if unicodedata.category(char) not in ("Cf", "Cc", "Cs"))
-    return "".join(shown)
+    shown = (char for char in text if unicodedata.category(char) not in ("Cf", "Cc", "Cs"))
+    return "".join(shown).strip()

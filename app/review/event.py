@@ -15,16 +15,33 @@ class CommentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentRef:
-    """A comment that we may answer or react to."""
+    """A comment that we may answer or react to.
+
+    `in_reply_to` is the first comment of its thread on the diff, None where it is itself the first.
+    """
 
     kind: CommentKind
     id: int
     author: str
+    in_reply_to: int | None = None
+
+    @property
+    def thread(self) -> int | None:
+        """The first comment of the thread that it stands in; None outside of the diff."""
+        return (self.in_reply_to or self.id) if self.kind is CommentKind.REVIEW_COMMENT else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommentCreated:
-    """Somebody wrote on a pull request or an issue.
+class Edit:
+    """Who changed a comment, and what it said before."""
+
+    editor: str
+    body_before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentWritten:
+    """Somebody wrote on a pull request or an issue, or edited what somebody wrote.
 
     `app_id` is the App that wrote it, if one did. The author is empty when the account is gone.
     """
@@ -37,6 +54,7 @@ class CommentCreated:
     is_pull_request: bool
     is_archived: bool = False
     said_at: float = 0.0
+    edit: Edit | None = None
 
 
 class PullAction(StrEnum):
@@ -121,7 +139,7 @@ class WithoutInstallation:
 
 
 Event = (
-    CommentCreated
+    CommentWritten
     | PullRequestChanged
     | CheckAsked
     | MergeGroupAsked

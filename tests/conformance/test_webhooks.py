@@ -59,7 +59,8 @@ def test_every_example_is_taken_or_ignored_with_a_reason(shared: Path) -> None:
         ("ping.repository-hook", "ping starts nothing"),
         ("issue_comment.created", "not on a pull request"),
         ("issue_comment.created.no-installation", "not sent to an installation of the app"),
-        ("issue_comment.edited", "issue_comment.edited starts nothing"),
+        ("issue_comment.edited", "not sent to an installation of the app"),
+        ("issue_comment.deleted", "issue_comment.deleted starts nothing"),
         (
             "issue_comment.created.on-pull-request.bot.events-api",
             "not sent to an installation of the app",

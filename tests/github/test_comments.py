@@ -4,7 +4,7 @@ import pytest
 
 from app.demo.faults import Fault
 from app.demo.records import Place
-from app.errors import Locked
+from app.errors import Locked, Unavailable
 from app.github.comments import GitHubConversation
 from app.ports import Reaction
 from app.review.event import CommentKind, CommentRef
@@ -117,3 +117,32 @@ async def test_a_locked_conversation_says_so(scene: Scene) -> None:
     scene.pull.locked = True
     with pytest.raises(Locked):
         await GitHubConversation(scene.github).say(scene.target, "k", "hello")
+
+
+async def test_a_reply_is_said_once_in_its_thread(scene: Scene) -> None:
+    review = scene.state.review(scene.pull, "mona", "")
+    first = scene.state.review_comment(review, "why?", Place(path="a.py", line=3))
+    conversation = GitHubConversation(scene.github)
+    for text in ("one", "two", "two"):
+        await conversation.say(scene.target, "k", text, first.id)
+    replies = [c for c in scene.state.review_comments.values() if c.in_reply_to == first.id]
+    assert [(c.author, c.body) for c in replies] == [(scene.state.app.bot, marked("two", "k"))]
+    assert said(scene) == []
+
+
+async def test_where_the_thread_is_gone_the_conversation_has_the_reply(scene: Scene) -> None:
+    await GitHubConversation(scene.github).say(scene.target, "k", "hello", 999)
+    assert said(scene) == [(scene.state.app.bot, marked("hello", "k"))]
+
+
+async def test_a_reply_waits_for_our_pending_review(scene: Scene) -> None:
+    review = scene.state.review(scene.pull, "mona", "")
+    first = scene.state.review_comment(review, "why?", Place(path="a.py", line=3))
+    pending = scene.state.review(scene.pull, scene.state.app.bot, "wait", review_state="PENDING")
+    conversation = GitHubConversation(scene.github)
+    with pytest.raises(Unavailable):
+        await conversation.say(scene.target, "k", "hello", first.id)
+    pending.state = "COMMENTED"
+    await conversation.say(scene.target, "k", "hello", first.id)
+    replies = [c for c in scene.state.review_comments.values() if c.in_reply_to == first.id]
+    assert [c.body for c in replies] == [marked("hello", "k")]

@@ -12,9 +12,10 @@ from app.errors import BadPayload
 from app.github.payloads import parse_event
 from app.review.event import (
     CheckAsked,
-    CommentCreated,
     CommentKind,
     CommentRef,
+    CommentWritten,
+    Edit,
     Event,
     MergeGroupAsked,
     OtherEvent,
@@ -37,7 +38,7 @@ COMMENT: dict[str, Any] = {
     "sender": {"login": "ada", "type": "User"},
     "installation": {"id": 3, "node_id": "x"},
 }
-EVENT = CommentCreated(
+EVENT = CommentWritten(
     target=Target(
         installation_id=InstallationId(3),
         repository_id=9,
@@ -72,9 +73,9 @@ def _changed(payload: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]
     return payload
 
 
-def _parsed(**changes: Any) -> CommentCreated:
+def _parsed(**changes: Any) -> CommentWritten:
     event = parse_event("issue_comment", _comment(**changes))
-    assert isinstance(event, CommentCreated)
+    assert isinstance(event, CommentWritten)
     return event
 
 
@@ -85,7 +86,7 @@ def test_a_comment_on_a_pull_request_is_read() -> None:
 def test_a_form_holds_the_same_payload() -> None:
     form = urlencode({"payload": _comment(comment__body="@codex review é +&=")}).encode()
     event = parse_event("issue_comment", form, "Application/X-WWW-Form-Urlencoded; charset=utf-8")
-    assert isinstance(event, CommentCreated)
+    assert isinstance(event, CommentWritten)
     assert event.body == "@codex review é +&="
 
 
@@ -146,7 +147,7 @@ def test_a_wrong_field_is_named_by_its_path(changes: dict[str, Any], path: str) 
     assert path in str(refused.value)
 
 
-@pytest.mark.parametrize("action", ["edited", "deleted", "pinned", "a new one"])
+@pytest.mark.parametrize("action", ["deleted", "pinned", "a new one"])
 def test_other_actions_on_comments_are_not_looked_into(action: str) -> None:
     body = _comment(action=action, comment=None, repository=...)
     assert parse_event("issue_comment", body) == OtherEvent(name="issue_comment", action=action)
@@ -426,3 +427,69 @@ def test_huge_numbers_and_nul_in_fields_that_we_do_not_read_do_no_harm() -> None
 
 def test_a_body_may_hold_nul_and_any_script() -> None:
     assert _parsed(comment__body="a\0b 審査 \U0001f440").body == "a\0b 審査 \U0001f440"
+
+
+REPLY: dict[str, Any] = {
+    **{key: COMMENT[key] for key in ("action", "repository", "sender", "installation")},
+    "pull_request": {"number": 7, "state": "open"},
+    "comment": {**COMMENT["comment"], "in_reply_to_id": 41, "path": "a.py", "line": 3},
+}
+REVIEW: dict[str, Any] = {
+    **REPLY,
+    "action": "submitted",
+    "review": {**COMMENT["comment"], "state": "commented", "submitted_at": "2026-01-02T03:04:05Z"},
+}
+
+
+def _said(name: str, payload: dict[str, Any], **changes: Any) -> CommentWritten:
+    event = _event(name, payload, **changes)
+    assert isinstance(event, CommentWritten)
+    return event
+
+
+def test_a_reply_on_the_diff_knows_its_thread() -> None:
+    ref = CommentRef(kind=CommentKind.REVIEW_COMMENT, id=42, author="ada", in_reply_to=41)
+    assert _said("pull_request_review_comment", REPLY) == replace(EVENT, comment=ref)
+    assert ref.thread == 41
+
+
+def test_the_first_comment_on_a_line_is_its_own_thread() -> None:
+    event = _said("pull_request_review_comment", REPLY, comment__in_reply_to_id=...)
+    assert event.comment.thread == 42
+
+
+def test_a_review_s_body_is_read() -> None:
+    ref = CommentRef(kind=CommentKind.REVIEW, id=42, author="ada")
+    said = replace(EVENT, comment=ref, said_at=1767323045.0)
+    assert _said("pull_request_review", REVIEW) == said
+    assert ref.thread is None
+    assert _said("pull_request_review", REVIEW, review__body=None).body == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("issue_comment", COMMENT),
+        ("pull_request_review_comment", REPLY),
+        ("pull_request_review", REVIEW),
+    ],
+)
+def test_an_edit_tells_who_changed_what(name: str, payload: dict[str, Any]) -> None:
+    sender = {"login": "bob", "type": "User"}
+    changes = {"body": {"from": "hello"}}
+    said = _said(name, payload, action="edited", sender=sender, changes=changes)
+    assert (said.body, said.edit) == ("@codex review", Edit(editor="bob", body_before="hello"))
+    unchanged = _said(name, payload, action="edited", changes={})
+    assert unchanged.edit == Edit(editor="ada", body_before="@codex review")
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("pull_request_review", "dismissed"),
+        ("pull_request_review_comment", "deleted"),
+        ("pull_request_review_thread", "resolved"),
+    ],
+)
+def test_what_else_happens_to_reviews_is_not_looked_into(name: str, action: str) -> None:
+    assert _event(name, REVIEW, action=action) == OtherEvent(name=name, action=action)

@@ -3,14 +3,19 @@
 import pytest
 
 from app.review.command import (
+    AskCommand,
     CancelCommand,
     Command,
     CommandLine,
+    ConfigCommand,
+    DismissCommand,
+    EstimateCommand,
     HelpCommand,
     PauseCommand,
     ResumeCommand,
     ReviewCommand,
     UnknownCommand,
+    WhyCommand,
     addresses,
     parse_commands,
     parse_line,
@@ -99,9 +104,19 @@ def _commands(markdown: str) -> list[Command]:
         ("@codex re-review.", UnknownCommand(text="re-review", did_you_mean="review")),
         ("@codex security", UnknownCommand(text="security", did_you_mean="review security")),
         ("@codex hlep", UnknownCommand(text="hlep", did_you_mean="help")),
-        ("@codex estimate", UnknownCommand(text="estimate")),
-        ("@codex ask why?", UnknownCommand(text="ask why")),
-        ("@codex dismiss", UnknownCommand(text="dismiss")),
+        ("@codex estimate", EstimateCommand()),
+        ("@codex Why?", WhyCommand()),
+        ("@codex ask why?", AskCommand(question="why?")),
+        ("@codex ask: is `x` safe, or not?", AskCommand(question="is `x` safe, or not?")),
+        ("@codex ask review", AskCommand(question="review")),
+        ("@codex ask", UnknownCommand(text="ask", did_you_mean="ask <question>")),
+        ("@codex ask ?", UnknownCommand(text="ask", did_you_mean="ask <question>")),
+        ("@codex ask \u200b", UnknownCommand(text="ask", did_you_mean="ask <question>")),
+        ("@codex why is it so?", UnknownCommand(text="why is it so", did_you_mean="why")),
+        ("@codex dismiss", DismissCommand()),
+        ("@codex dismiss!", DismissCommand()),
+        ("@codex dismiss: tests only, fine.", DismissCommand(reason="tests only, fine")),
+        ("@codex dismis", UnknownCommand(text="dismis", did_you_mean="dismiss")),
         ("@codex pause", PauseCommand()),
         ("@codex Pause.", PauseCommand()),
         ("@codex resume", ResumeCommand()),
@@ -110,7 +125,7 @@ def _commands(markdown: str) -> list[Command]:
         ("@codex resmue", UnknownCommand(text="resmue", did_you_mean="resume")),
         ("@codex cancle", UnknownCommand(text="cancle", did_you_mean="cancel")),
         ("@codex cancel review", UnknownCommand(text="cancel review", did_you_mean="cancel")),
-        ("@codex config", UnknownCommand(text="config")),
+        ("@codex config", ConfigCommand()),
         ("@codex looks good to me", UnknownCommand(text="looks good to me")),
         ("@codex revіew", UnknownCommand(text="revіew", did_you_mean="review")),  # Cyrillic і
         ("@codex review\u200b", UnknownCommand(text="review\u200b", did_you_mean="review")),
@@ -121,6 +136,35 @@ def _commands(markdown: str) -> list[Command]:
 )
 def test_a_line_says(line: str, command: Command) -> None:
     assert _commands(line) == [command]
+
+
+@pytest.mark.parametrize(
+    ("said", "command"),
+    [
+        ("is this safe?", AskCommand(question="is this safe?")),
+        ("why is this a problem?", AskCommand(question="why is this a problem?")),
+        ("explain", AskCommand(question="explain")),
+        ("did you review the callers?", AskCommand(question="did you review the callers?")),
+        ("review this for races?", AskCommand(question="review this for races?")),
+        ("help me", AskCommand(question="help me")),
+        ("これは安全ですか？", AskCommand(question="これは安全ですか？")),
+        ("why " * 20_000, AskCommand(question=("why " * 16_000).strip())),
+        ("review", REVIEW),
+        ("review for races", _wish("races")),
+        ("why", WhyCommand()),
+        ("dismiss not reachable", DismissCommand(reason="not reachable")),
+        ("", HELP),
+        ("dismis", UnknownCommand(text="dismis", did_you_mean="dismiss")),
+        ("reveiw!", UnknownCommand(text="reveiw", did_you_mean="review")),
+        ("review secruity", UnknownCommand(text="review secruity", did_you_mean="review security")),
+        ("ask", UnknownCommand(text="ask", did_you_mean="ask <question>")),
+        ("\u200b", UnknownCommand(text="ask", did_you_mean="ask <question>")),
+    ],
+)
+def test_in_a_thread_other_words_are_a_question(said: str, command: Command) -> None:
+    (given,) = parse_commands(f"@codex {said}"[:64_006].rstrip(), MENTIONS, in_thread=True)
+    assert given.command == command
+    assert parse_line(given.line, MENTIONS, in_thread=True) == command
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ async def test_an_ignored_delivery_is_not_remembered_as_seen(
     [
         ("ping", b'{"zen": "Keep it logically awesome.", "hook_id": 1}', "ping starts nothing"),
         ("push", b'{"ref": "refs/heads/main"}', "push starts nothing"),
-        ("issue_comment", comment(action="edited"), "issue_comment.edited starts nothing"),
+        ("issue_comment", comment(action="deleted"), "issue_comment.deleted starts nothing"),
         ("issue_comment", comment("hello"), "no command"),
         ("issue_comment", comment("> @codex review"), "no command"),
         ("issue_comment", comment(issue={"number": 7}), "not on a pull request"),
