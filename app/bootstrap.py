@@ -27,8 +27,9 @@ from app.alone import (
     WatchedModel,
 )
 from app.analysers.table import build_finders
-from app.asking import Asking, prompt_for
+from app.asking import Asking
 from app.errors import AppError, Forbidden, Overtaken, PullRequestGone, Unusable
+from app.estimating import Estimates
 from app.evaluating import CaseChanges, fetch_case, measure, spent_usd
 from app.evaluating import Plan as EvaluationPlan
 from app.github.addresses import Address, CheckAddress, PullAddress
@@ -56,7 +57,7 @@ from app.llm.ladder import Api
 from app.llm.metered import LedgerOfOneRun, Meter, MeteredModels
 from app.llm.model import ServedModel
 from app.llm.server import Account, warn_of_models
-from app.pipeline import plan_what_is_left, run_review
+from app.pipeline import run_review
 from app.ports import (
     Changes,
     Clock,
@@ -76,7 +77,7 @@ from app.review.config import DEFAULTS
 from app.review.dry_run import DryRun
 from app.review.event import Request
 from app.review.focus import Area
-from app.review.history import History
+from app.review.price import Prices
 from app.review.priority import Priority
 from app.review.prompt import Prompts, parse_prompts
 from app.review.pull import InstallationId, RunId, Target
@@ -267,22 +268,12 @@ async def dry_run_on_terminal(
     settings: TerminalSettings, source: Changes | OnGitHub, areas: tuple[Area, ...] | None
 ) -> DryRun:
     """Plan a review and render its questions; no model is asked, or even needed."""
-    run, request = Run(id=RunId(secrets.token_hex(8)), attempt=1), Request(areas=areas)
+    run_id = RunId(secrets.token_hex(8))
     async with _alone(settings, source, None) as (target, services, asking):
-        change = await services.changes.open(target)
-        models = services.models
-        model = models.open(target, run.id, change.config) if models else None
-        plan = await plan_what_is_left(
-            change, request, run, History(), model, services.memory, asking
+        estimates = Estimates(
+            services=services, asking=asking, prices=_prices(settings.model), is_recalled=False
         )
-        return DryRun(
-            plan=plan,
-            prompts=tuple(prompt_for(one, change, request, run, asking) for one in plan.chunks),
-            model=model.name if model else None,
-            price=settings.model.prices.get(model.name) if settings.model and model else None,
-            notices=change.not_in_diff,
-            mistakes=change.mistakes,
-        )
+        return await estimates.foresee(target, run_id, Request(areas=areas))
 
 
 async def fetch_verdict(access: GitHubAccess, address: Address) -> Receipt:
@@ -506,16 +497,24 @@ async def _worker(
     files = ConfigFiles(github, server=settings.default_config, ceilings=settings.ceilings)
     changes = GitHubChanges(github, files=files, git=_git(sandbox))
     verdicts = GitHubVerdicts(github, check_runs)
-    handlers = Handlers(
-        services=Services(
-            changes=changes,
-            verdicts=verdicts,
-            publisher=GitHubPublisher(github),
-            memory=store,
-            models=_models(settings.model, model_http, asked, clock, store=store, ledger=ledger),
-            finders=build_finders(sandbox.child()),
-            syntax=_syntax(sandbox),
+    services = Services(
+        changes=changes,
+        verdicts=verdicts,
+        publisher=GitHubPublisher(github),
+        memory=store,
+        models=_models(settings.model, model_http, asked, clock, store=store, ledger=ledger),
+        finders=build_finders(sandbox.child()),
+        syntax=_syntax(sandbox),
+    )
+    asking = Asking(
+        prompts=load_prompts(settings.prompts_dir),
+        fence_secret=bytes.fromhex(
+            await store.value("fence_secret", lambda: secrets.token_hex(32))
         ),
+        at_once=settings.max_concurrent_model_calls,
+    )
+    handlers = Handlers(
+        services=services,
         desk=Desk(
             permissions=GitHubPermissions(github),
             conversation=GitHubConversation(github),
@@ -525,14 +524,9 @@ async def _worker(
             told=store,
             checks=check_runs,
             statements=verdicts,
+            foresight=Estimates(services=services, asking=asking, prices=_prices(settings.model)),
         ),
-        asking=Asking(
-            prompts=load_prompts(settings.prompts_dir),
-            fence_secret=bytes.fromhex(
-                await store.value("fence_secret", lambda: secrets.token_hex(32))
-            ),
-            at_once=settings.max_concurrent_model_calls,
-        ),
+        asking=asking,
         mentions=settings.mentions,
         slug=slug,
         clock=clock,
@@ -635,6 +629,10 @@ async def _learn_identity(github: GitHub, store: Store, clock: Clock) -> None:
         else:
             log.event("identity.known", slug=identity.slug)
             return
+
+
+def _prices(settings: ModelSettings | None) -> Prices:
+    return settings.prices if settings else {}
 
 
 def _models(

@@ -9,6 +9,7 @@ from app.jobs.job import (
     Close,
     Look,
     MergeGroup,
+    Met,
     NewJob,
     Respond,
     Work,
@@ -28,6 +29,11 @@ from app.review.event import (
     PullRequestChanged,
     WithoutInstallation,
 )
+
+OTHER_CODEX = "chatgpt-codex-connector[bot]"
+"""OpenAI's own bot, as it signs on public pull requests (e.g. PrefectHQ/fastmcp#3552). It answers
+to `@codex` too."""
+DAY_S = 86_400
 
 # Each command costs a job and an answer: nobody needs more in one comment.
 MAX_COMMANDS = 10
@@ -63,6 +69,10 @@ def decide(
     if reason:
         return Ignore(reason=reason)
     match event:
+        case CommentWritten() if event.comment.author == OTHER_CODEX:
+            met = Met(target=event.target, at=event.said_at)
+            key = f"met/{event.target.repository_id}/{event.said_at // DAY_S:.0f}"
+            return _enqueue(met, key, delivery_id)
         case CommentWritten():
             return _obey(event, delivery_id, addresses(mentions, slug))
         case PullRequestChanged():

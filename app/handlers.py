@@ -14,6 +14,7 @@ from app.jobs.job import (
     Job,
     Look,
     MergeGroup,
+    Met,
     NewJob,
     Parked,
     Respond,
@@ -86,6 +87,8 @@ class Handlers:
                 return await review_again(job.work, job.run_id, self.desk.checks)
             case MergeGroup():
                 await tell_queue(job.work, job.run_id, self.desk)
+            case Met():
+                await self.desk.told.note_other_codex(job.target, job.work.at)
             case _:
                 assert_never(job.work)
         return ()
@@ -99,7 +102,8 @@ class Handlers:
             await self._conclude(job, job.work, state, reason)
         if state is State.FAILED and comment:
             remedy = error.remedy if isinstance(error, Permanent) else ""
-            await self._tell(job.target, comment, job.run_id, reason, remedy)
+            what = "reviewed" if isinstance(job.work, Review) else "answered"
+            await self._tell(job.target, comment, job.run_id, reason, remedy, what)
 
     async def _conclude(
         self, job: Job, work: Review | MergeGroup | Look, state: State, reason: str
@@ -162,10 +166,16 @@ class Handlers:
             raise Stopped(ending)
 
     async def _tell(
-        self, target: Target, comment: CommentRef, run_id: RunId, reason: str, remedy: str
+        self,
+        target: Target,
+        comment: CommentRef,
+        run_id: RunId,
+        reason: str,
+        remedy: str,
+        what: str = "reviewed",
     ) -> None:
         await self.desk.conversation.react(target, comment, Reaction.CONFUSED)
-        text = render_failure(reason, remedy, run_id)
+        text = render_failure(reason, remedy, run_id, what=what)
         await self.desk.conversation.say(target, f"failure-{comment.id}", text, comment.thread)
 
 

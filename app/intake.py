@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import msgspec
 
 from app import log
-from app.dispatch import Decision, Ignore, decide
+from app.dispatch import Decision, Enqueue, Ignore, decide
 from app.errors import BadPayload
 from app.github.payloads import parse_event
+from app.jobs.job import Respond
 from app.ports import Jobs
-from app.review.event import CommentWritten, Event, OtherEvent, WithoutInstallation
+from app.review.event import Event, OtherEvent, WithoutInstallation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +82,16 @@ async def take(delivery: Delivery, jobs: Jobs) -> Taken:
         stored = await jobs.submit(delivery.id, decision.jobs)
         if not stored:
             return _ignored("already seen")
-        reason = _queued(delivery.event, len(stored), decision.left_out)
+        reason = _queued(decision, len(stored))
         log.event("delivery.queued", reason=reason, jobs=len(stored), left_out=decision.left_out)
         return Taken(is_queued=True, reason=reason)
 
 
-def _queued(event: Event, stored: int, left_out: int) -> str:
-    if not isinstance(event, CommentWritten):
+def _queued(decision: Enqueue, stored: int) -> str:
+    if not isinstance(decision.jobs[0].work, Respond):
         return "will be looked at"
     reason = "1 command" if stored == 1 else f"{stored} commands"
-    return f"{reason}, {left_out} over the limit" if left_out else reason
+    return f"{reason}, {decision.left_out} over the limit" if decision.left_out else reason
 
 
 def _ignored(reason: str) -> Taken:

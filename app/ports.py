@@ -11,7 +11,8 @@ from typing import Protocol
 from app.jobs.job import Job, JobId, JobState, Lane, NewJob
 from app.review.answer import Answer, Usage
 from app.review.config import DEFAULTS, Config, Configured
-from app.review.event import CommentRef
+from app.review.dry_run import DryRun
+from app.review.event import CommentRef, Request
 from app.review.findings import Candidate
 from app.review.history import History
 from app.review.price import Spent
@@ -299,6 +300,9 @@ class Told(Protocol):
     async def last_verdict(self, target: Target) -> Receipt | None:
         """Return the receipt of the last run that came to a verdict."""
 
+    async def note_other_codex(self, target: Target, at: float) -> None:
+        """Remember that OpenAI's own bot wrote in a repository, when (epoch seconds)."""
+
 
 class Pauses(Protocol):
     """Where nobody wants automatic reviews."""
@@ -443,6 +447,11 @@ class Jobs(Protocol):
         """Return an event that is set when, from now on, a running job is told to stop."""
 
 
+class Foresight(Protocol):
+    async def foresee(self, target: Target, run_id: RunId, request: Request) -> DryRun:
+        """Tell what a review of what is not covered yet would ask."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What needs no review needs this: answers to commands, looks at what happened."""
@@ -455,3 +464,4 @@ class Desk:
     told: Told
     checks: KnownChecks
     statements: Statements
+    foresight: Foresight

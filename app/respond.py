@@ -22,19 +22,34 @@ from app.review.command import (
     WhyCommand,
     parse_line,
 )
-from app.review.pull import RunId
+from app.review.config import Configured
+from app.review.event import Request
+from app.review.pull import RunId, Target
 from app.review.render import (
     render_cancelled,
+    render_config,
+    render_estimate,
     render_help,
     render_paused,
     render_refusal,
     render_resumed,
     render_unknown,
+    render_why,
 )
 from app.review.rights import least_to_command, may_bot_command, may_command
 
-NotYet = AskCommand | WhyCommand | DismissCommand | EstimateCommand | ConfigCommand
-Answered = HelpCommand | PauseCommand | ResumeCommand | CancelCommand | UnknownCommand | NotYet
+Answered = (
+    HelpCommand
+    | PauseCommand
+    | ResumeCommand
+    | CancelCommand
+    | EstimateCommand
+    | ConfigCommand
+    | WhyCommand
+    | AskCommand
+    | DismissCommand
+    | UnknownCommand
+)
 """Commands that lead to no review."""
 
 
@@ -42,7 +57,8 @@ async def respond(
     work: Respond, run_id: RunId, desk: Desk, mentions: Sequence[str]
 ) -> tuple[NewJob, ...]:
     """Answer one command; return the review that it starts, if any."""
-    if not await _is_heard(work, desk):
+    configured = await _hear(work, desk)
+    if configured is None:
         return ()
     command = parse_line(work.line, mentions, in_thread=work.comment.thread is not None)
     if work.is_archived:
@@ -51,13 +67,13 @@ async def respond(
     await desk.conversation.react(work.target, work.comment, Reaction.EYES)
     if isinstance(command, ReviewCommand):
         return (_review(work, command, run_id),)
-    text = await _obey(command, work, desk, mentions[0])
+    text = await _obey(command, work, run_id, configured, desk, mentions[0])
     await desk.conversation.say(work.target, f"answer-{run_id}", text, work.comment.thread)
     return ()
 
 
-async def _is_heard(work: Respond, desk: Desk) -> bool:
-    """Say whether somebody may command here; a person who may not is told so."""
+async def _hear(work: Respond, desk: Desk) -> Configured | None:
+    """Return what is configured where somebody may command; a person who may not is told so."""
     author = work.comment.author
     permission, (pull, configured) = await asyncio.gather(
         desk.permissions.permission(work.target, author), desk.policies.look(work.target)
@@ -73,10 +89,17 @@ async def _is_heard(work: Respond, desk: Desk) -> bool:
     if not (is_heard or work.is_bot or work.is_archived):
         refusal = render_refusal(author, least_to_command(config), permission.value)
         await desk.conversation.say(work.target, f"refused-{author}", refusal)
-    return is_heard
+    return configured if is_heard else None
 
 
-async def _obey(command: Answered, work: Respond, desk: Desk, mention: str) -> str:
+async def _obey(
+    command: Answered,
+    work: Respond,
+    run_id: RunId,
+    configured: Configured,
+    desk: Desk,
+    mention: str,
+) -> str:
     """Do what was asked, once more if need be; return the answer."""
     target = work.target
     match command:
@@ -95,10 +118,28 @@ async def _obey(command: Answered, work: Respond, desk: Desk, mention: str) -> s
             return render_cancelled(mention)
         case UnknownCommand():
             return render_unknown(mention, command.text, command.did_you_mean)
-        case AskCommand() | WhyCommand() | DismissCommand() | EstimateCommand() | ConfigCommand():
+        case ConfigCommand():
+            return render_config(configured)
+        case EstimateCommand():
+            return await _estimate(target, run_id, desk)
+        case WhyCommand():
+            return render_why(await desk.told.last_verdict(target), mention)
+        case AskCommand() | DismissCommand():
             return render_unknown(mention, work.line, None)
         case _:
             assert_never(command)
+
+
+async def _estimate(target: Target, run_id: RunId, desk: Desk) -> str:
+    dry = await desk.foresight.foresee(target, run_id, Request())
+    return render_estimate(
+        questions=len(dry.prompts),
+        tokens=dry.n_tokens,
+        usd=dry.usd,
+        model=dry.model,
+        covered=dry.n_covered,
+        skipped=dry.skipped,
+    )
 
 
 def _review(work: Respond, command: ReviewCommand, run_id: RunId) -> NewJob:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.dispatch import MAX_COMMANDS, Decision, Enqueue, Ignore, decide
-from app.jobs.job import Again, Close, Lane, Look, MergeGroup, NewJob, Respond
+from app.dispatch import MAX_COMMANDS, OTHER_CODEX, Decision, Enqueue, Ignore, decide
+from app.jobs.job import Again, Close, Lane, Look, MergeGroup, Met, NewJob, Respond
 from app.review.event import (
     FULL_REVIEW,
     CheckAsked,
@@ -313,3 +313,12 @@ def test_other_words_are_a_question_in_a_thread_only() -> None:
     decision = _decide(replace(EVENT, body=body, comment=reply))
     assert isinstance(decision, Enqueue)
     assert len(decision.jobs) == 2
+
+
+def test_openai_s_own_bot_is_noted_once_a_day_and_not_obeyed() -> None:
+    bot = replace(COMMENT, author=OTHER_CODEX)
+    event = replace(EVENT, comment=bot, author_is_bot=True, said_at=1_000_000.0)
+    assert _job(event).work == Met(target=TARGET, at=1_000_000.0)
+    assert _job(event).lane is Lane.LOOK
+    later, next_day = (replace(event, said_at=at) for at in (1_000_060.0, 1_090_000.0))
+    assert _job(later).dedupe_key == _job(event).dedupe_key != _job(next_day).dedupe_key

@@ -26,12 +26,15 @@ from app.demo.events import (
     merge_group_event,
     pull_event,
     push_event,
+    review_comment_event,
+    review_event,
 )
 from app.demo.github import create_app
 from app.demo.records import (
     CheckRun,
     Delivery,
     IssueComment,
+    Place,
     PullRequest,
     Review,
     ReviewComment,
@@ -167,6 +170,43 @@ class World:
         await self.deliver(comment)
         return comment
 
+    async def say_in_review(self, body: str, login: str = "riley") -> Review:
+        """Let somebody submit a review without comments on the diff, and deliver it."""
+        review = self.state.review(self.pull, login, body)
+        await self._tell(review_event, review)
+        return review
+
+    async def remark(self, body: str, line: int, login: str = "riley") -> ReviewComment:
+        """Let somebody begin a thread on a line of stats.py, and deliver it."""
+        review = self.state.review(self.pull, login, "")
+        hunk = "@@ -1,4 +1,3 @@\n def mean(values):"
+        place = Place(path="stats.py", line=line, diff_hunk=hunk)
+        remark = self.state.review_comment(review, body, place)
+        await self._tell(review_comment_event, remark)
+        return remark
+
+    async def reply(self, to: ReviewComment, body: str, login: str = "riley") -> ReviewComment:
+        """Let somebody answer in a thread on the diff, and deliver it."""
+        reply = self.state.reply(to, login, body)
+        await self._tell(review_comment_event, reply)
+        return reply
+
+    async def edit(
+        self,
+        said: IssueComment | Review | ReviewComment,
+        body: str,
+        editor: str | None = None,
+    ) -> Delivery:
+        """Let somebody change what was said, and deliver it."""
+        before, said.body = said.body, body
+        make: Callable[..., Event] = comment_event
+        if not isinstance(said, IssueComment):
+            make = review_event if isinstance(said, Review) else review_comment_event
+        event = await asyncio.to_thread(
+            make, self.state, said, "edited", body_before=before, editor=editor
+        )
+        return await deliver(self.state, event)
+
     async def deliver(self, comment: IssueComment, guid: str | None = None) -> Delivery:
         event = await asyncio.to_thread(comment_event, self.state, comment)
         return await deliver(self.state, event, guid=guid)
@@ -247,8 +287,25 @@ class World:
         bot = self.state.app.bot
         return [c.body for c in self.state.issue_comments.values() if c.author == bot]
 
-    def reactions(self, comment: IssueComment) -> list[str]:
-        return [r.content for r in self.state.reactions_to(("issue_comment", comment.id))]
+    def replies(self, to: ReviewComment) -> list[str]:
+        """What we said in the thread that a comment begins, without our hidden markers."""
+        bot = self.state.app.bot
+        return [
+            c.body.partition("\n\n<!-- ")[0]
+            for c in self.state.review_comments.values()
+            if c.in_reply_to == to.id and c.author == bot
+        ]
+
+    def reactions(self, comment: IssueComment | Review | ReviewComment) -> list[str]:
+        """Our reactions; those to a review stand on its pull request."""
+        match comment:
+            case Review():
+                subject = ("issue", self.pull.issue_id)
+            case ReviewComment():
+                subject = ("review_comment", comment.id)
+            case _:
+                subject = ("issue_comment", comment.id)
+        return [r.content for r in self.state.reactions_to(subject)]
 
 
 def receipt(run: CheckRun) -> dict[str, Any]:

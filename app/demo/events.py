@@ -34,18 +34,26 @@ class Event:
 
 @locked
 def comment_event(
-    state: State, comment: IssueComment, action: str = "created", *, body_before: str | None = None
+    state: State,
+    comment: IssueComment,
+    action: str = "created",
+    *,
+    body_before: str | None = None,
+    editor: str | None = None,
 ) -> Event:
     """issue_comment.created, .edited (with `body_before`) or .deleted."""
     details: Json = {
         "issue": pull_shapes.issue(state, comment.pull),
         "comment": pull_shapes.issue_comment(state, comment),
     }
-    if body_before is not None:
-        details["changes"] = {"body": {"from": body_before}}
-    sender = comment.author
+    sender = editor or comment.author
     return repository_event(
-        state, "issue_comment", action, comment.pull.repository, sender, details
+        state,
+        "issue_comment",
+        action,
+        comment.pull.repository,
+        sender,
+        details | _changes(body_before),
     )
 
 
@@ -112,26 +120,46 @@ def merge_group_event(state: State, pull: PullRequest) -> Event:
 
 
 @locked
-def review_event(state: State, review: Review, action: str = "submitted") -> Event:
-    """pull_request_review.submitted; the state is in lower case here, unlike in REST."""
+def review_event(
+    state: State,
+    review: Review,
+    action: str = "submitted",
+    *,
+    body_before: str | None = None,
+    editor: str | None = None,
+) -> Event:
+    """pull_request_review.submitted or .edited (with `body_before`); the state is in lower case
+    here, unlike in REST."""
     body = review.body or None
     shown = {**pull_shapes.review(state, review), "body": body, "state": review.state.lower()}
     details: Json = {"review": shown, "pull_request": pull_shapes.pull_simple(state, review.pull)}
-    repository = review.pull.repository
-    return repository_event(
-        state, "pull_request_review", action, repository, review.author, details
-    )
+    repository, sender = review.pull.repository, editor or review.author
+    details |= _changes(body_before)
+    return repository_event(state, "pull_request_review", action, repository, sender, details)
 
 
 @locked
-def review_comment_event(state: State, comment: ReviewComment, action: str = "created") -> Event:
-    """pull_request_review_comment.created, for comments on the diff and replies to them."""
+def review_comment_event(
+    state: State,
+    comment: ReviewComment,
+    action: str = "created",
+    *,
+    body_before: str | None = None,
+    editor: str | None = None,
+) -> Event:
+    """pull_request_review_comment.created, for comments on the diff and replies to them, or
+    .edited (with `body_before`)."""
     details: Json = {
         "comment": pull_shapes.review_comment(state, comment),
         "pull_request": pull_shapes.pull_simple(state, comment.pull),
     }
     repository, name = comment.pull.repository, "pull_request_review_comment"
-    return repository_event(state, name, action, repository, comment.author, details)
+    details |= _changes(body_before)
+    return repository_event(state, name, action, repository, editor or comment.author, details)
+
+
+def _changes(body_before: str | None) -> Json:
+    return {} if body_before is None else {"changes": {"body": {"from": body_before}}}
 
 
 @locked

@@ -46,7 +46,7 @@ class GitHubConversation:
         self._github = github
 
     async def react(self, target: Target, comment: CommentRef, reaction: Reaction) -> None:
-        """React to a comment; a review's body takes no reaction.
+        """React to a comment; in place of a review's body, which takes none, to its pull request.
 
         A reaction is a courtesy: where GitHub refuses it, the log says so and work goes on.
         """
@@ -56,7 +56,7 @@ class GitHubConversation:
             case CommentKind.REVIEW_COMMENT:
                 path = f"pulls/comments/{comment.id}/reactions"
             case CommentKind.REVIEW:
-                return
+                path = f"issues/{target.number}/reactions"
         repository = self._github.repository(target)
         try:
             await repository.write("POST", path, {"content": reaction.value}, is_repeatable=True)

@@ -124,7 +124,14 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True, tag="parked"):
     since: float
 
 
-Work = Respond | Review | Look | Close | Again | MergeGroup | Parked
+class Met(msgspec.Struct, frozen=True, kw_only=True, tag="met"):
+    """Note that OpenAI's own bot wrote in a repository, when (epoch seconds)."""
+
+    target: Target
+    at: float
+
+
+Work = Respond | Review | Look | Close | Again | MergeGroup | Parked | Met
 
 LANE_OF: Mapping[type, Lane] = {
     Respond: Lane.RESPOND,
@@ -134,6 +141,7 @@ LANE_OF: Mapping[type, Lane] = {
     Again: Lane.RESPOND,
     MergeGroup: Lane.RESPOND,
     Parked: Lane.LOOK,
+    Met: Lane.LOOK,
 }
 
 

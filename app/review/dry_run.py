@@ -1,16 +1,18 @@
-"""What a review would ask, as text for a person at a terminal: the plan, or the very questions."""
+"""What a review would ask and take; as text for a person at a terminal, the very questions too."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.review.answer import Usage
-from app.review.coverage import Plan
+from app.review.coverage import Covered, Plan
 from app.review.price import Price
 from app.review.prompt import Prompt
 from app.review.pull import NotInDiff
 from app.review.receipt import ReceiptCoverage, ReceiptNotice
 from app.review.render import obeyed_by_no_terminal, what_was_skipped
 from app.review.tokens import estimate
+
+COVERED = Covered()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,35 @@ class DryRun:
     price: Price | None = None
     notices: tuple[NotInDiff, ...] = ()
     mistakes: tuple[str, ...] = ()
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(map(_tokens, self.prompts))
+
+    @property
+    def usd(self) -> float | None:
+        """What the questions cost before any answer; None where the price is unknown."""
+        asked = Usage(calls=len(self.prompts), input_tokens=self.n_tokens)
+        return self.price.of(asked) if self.price else None
+
+    @property
+    def n_covered(self) -> int:
+        """How many hunks need no question, for an area at least, because of earlier runs."""
+        return sum(COVERED in row.areas.values() for row in self.plan.rows)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Path → why the model would not see it, or an area of it."""
+        coverage = [
+            ReceiptCoverage(
+                path=row.path,
+                hunk=row.hunk,
+                areas={area.value: str(state) for area, state in row.areas.items()},
+            )
+            for row in self.plan.rows
+        ]
+        notices = [ReceiptNotice(path=one.path, reason=one.reason) for one in self.notices]
+        return what_was_skipped(coverage, notices)
 
 
 def render_dry_run(dry: DryRun) -> str:
@@ -51,28 +82,16 @@ def _questions(dry: DryRun) -> Iterator[str]:
 
 
 def _left_out(dry: DryRun) -> Iterator[str]:
-    coverage = [
-        ReceiptCoverage(
-            path=row.path,
-            hunk=row.hunk,
-            areas={area.value: str(state) for area, state in row.areas.items()},
-        )
-        for row in dry.plan.rows
-    ]
-    notices = [ReceiptNotice(path=one.path, reason=one.reason) for one in dry.notices]
-    if skipped := what_was_skipped(coverage, notices):
+    if skipped := dry.skipped:
         yield "Left out:"
         yield from (f"- {path}: {why}" for path, why in skipped.items())
 
 
 def _sum(dry: DryRun) -> str:
-    n, tokens = len(dry.prompts), sum(map(_tokens, dry.prompts))
+    n, tokens, usd = len(dry.prompts), dry.n_tokens, dry.usd
     questions = "1 question" if n == 1 else f"{n} questions"
     model = dry.model or "no model is configured"
-    asked = Usage(calls=n, input_tokens=tokens)
-    price = (
-        f"about {dry.price.of(asked):.4f} USD before any answer" if dry.price else "price unknown"
-    )
+    price = "price unknown" if usd is None else f"about {usd:.4f} USD before any answer"
     return f"{questions}, about {tokens:,} tokens in ({model}), {price}; nothing was sent"
 
 

@@ -4,11 +4,15 @@ Takes values, returns Markdown. Text that is not ours goes through `text.py`, ea
 limit of its own: a whole body is never cut, so no code block stays open and no marker is lost.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import islice
 
+from app.review.config import Config, Configured, Instruction, Suppression
+from app.review.config_file import KEYS, field_of
+from app.review.config_kinds import spelled
 from app.review.findings import Finding, Location
 from app.review.focus import Area
 from app.review.marker import finding_marker, review_marker
@@ -42,6 +46,8 @@ MAX_ROWS = 50
 MAX_FINDINGS_TEXT = 30_000
 MAX_SKIPPED_TEXT = 15_000
 """Characters of a body's lists; with all else they stay below GitHub's 65,536 for one body."""
+MAX_WHY_TEXT = 6_000
+IN_CHECK = "in the check run's receipt"
 MAX_MISTAKES_TEXT, MAX_MISTAKES_TEXT_IN_REVIEW = 6_000, 1_000
 MAX_MARKDOWN, MAX_FINDINGS = 200_000, 500
 """Characters and number of findings that are told in full; a CI job's summary has 1 MiB."""
@@ -92,7 +98,7 @@ def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
         _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
         _aside(told_aside),
         _not_reviewed(receipt),
-        _mistakes(receipt, MAX_MISTAKES_TEXT_IN_REVIEW, "in the check run"),
+        _mistakes(receipt.mistakes, MAX_MISTAKES_TEXT_IN_REVIEW, "in the check run"),
         _footer(receipt),
         "\n".join(
             finding_marker(receipt.run_id, finding.fingerprint, head_sha)
@@ -112,7 +118,7 @@ def render_check(receipt: Receipt) -> CheckOutput:
             _all_findings(receipt),
             _not_reviewed(receipt),
             _coverage(receipt),
-            _mistakes(receipt, MAX_MISTAKES_TEXT, "in the receipt below"),
+            _mistakes(receipt.mistakes, MAX_MISTAKES_TEXT, "in the receipt below"),
             _footer(receipt),
         ),
         text=encode_receipt(receipt, MAX_CHECK_TEXT),
@@ -156,9 +162,9 @@ def render_in_progress() -> CheckOutput:
     )
 
 
-def render_failure(reason: str, remedy: str, run_id: str) -> str:
-    """Tell a pull request that its review did not happen."""
-    lines = [f"**Not reviewed:** {safe_line(reason)}"]
+def render_failure(reason: str, remedy: str, run_id: str, *, what: str = "reviewed") -> str:
+    """Tell whoever asked that it did not happen: not `reviewed` or not `answered`."""
+    lines = [f"**Not {what}:** {safe_line(reason)}"]
     if remedy:
         lines.append(f"What to do: {safe_line(remedy)}")
     lines.append(f"Write the command again to try again. <sub>run {code_span(run_id)}</sub>")
@@ -227,6 +233,108 @@ def render_unknown(mention: str, text: str, did_you_mean: str | None) -> str:
         f"I do not know {code_span(text, MAX_NAME)}.{hint} "
         f"{code_span(f'{mention} help')} lists what I know."
     )
+
+
+def render_estimate(
+    *,
+    questions: int,
+    tokens: int,
+    usd: float | None,
+    model: str | None,
+    covered: int,
+    skipped: Mapping[str, str],
+) -> str:
+    """Answer `estimate`. `covered` counts hunks, `skipped` is path → why; `usd` None: unknown."""
+    cost = "at an unknown price" if usd is None else f"about {usd:.4f} USD"
+    if model is None:
+        told = "No model is configured: a review would only run the analysers."
+    elif questions == 0:
+        told = "Nothing is left to ask the model about."
+    else:
+        told = (
+            f"A review would ask {code_span(model, MAX_NAME)} {_plural(questions, 'question')}: "
+            f"about {tokens:,} tokens in, {cost}; answers and second looks come on top."
+        )
+    rows = (
+        f"- {code_span(path, MAX_PATH)}: {safe_line(why, MAX_ASIDE)}"
+        for path, why in skipped.items()
+    )
+    return _paragraphs(
+        told,
+        f"Covered by earlier runs: {_plural(covered, 'hunk')}." if covered else "",
+        _folded(f"Left out: {_plural(len(skipped), 'file')}", rows, len(skipped), "left out too"),
+    )
+
+
+def render_config(configured: Configured) -> str:
+    """Answer `config`: what somebody set, and from where; then the defaults, folded."""
+    sources = dict(configured.sources)
+    values = {key: _config_row(key, configured.config, sources.get(key)) for key in KEYS}
+    given = [row for key, row in values.items() if key in sources]
+    usual = [row for key, row in values.items() if key not in sources]
+    mistakes = [str(mistake) for mistake in configured.mistakes]
+    return _paragraphs(
+        _rows(given, len(given), MAX_FINDINGS_TEXT, "in the files")
+        or "All values are the defaults.",
+        _folded(_plural(len(usual), "default"), usual, len(usual), "in the README"),
+        _mistakes(mistakes, MAX_MISTAKES_TEXT, "in the files"),
+    )
+
+
+def _config_row(key: str, config: Config, source: str | None) -> str:
+    value = getattr(config, field_of(key))
+    is_servers = value == "" or (value is None and key.startswith("limits."))
+    told = "the server's" if is_servers else json.dumps(_bare(value), ensure_ascii=False)
+    whence = f" from {safe_line(source, MAX_ASIDE)}" if source else ""
+    return f"- {code_span(f'{key}: {told}', MAX_ASIDE)}{whence}"
+
+
+def _bare(value: object) -> object:
+    """Turn a value of the configuration into JSON's words."""
+    if isinstance(value, tuple):
+        return [_bare(one) for one in value]
+    if isinstance(value, Instruction | Suppression):
+        return {name: _bare(one) for name, one in asdict(value).items() if one is not None}
+    return spelled(value)
+
+
+def render_why(receipt: Receipt | None, mention: str) -> str:
+    """Answer `why` on a pull request, from what its last review recorded."""
+    if receipt is None:
+        return f"Nothing was reviewed here yet. {code_span(f'{mention} review')} starts a review."
+    skipped = what_was_skipped(receipt.coverage, receipt.notices)
+    left_out = (
+        f"- {code_span(path, MAX_PATH)}: {safe_line(why, MAX_ASIDE)}"
+        for path, why in skipped.items()
+    )
+    by_gate = Counter(f"{one.gate}: {one.reason}" for one in receipt.dropped).most_common()
+    dropped = _rows(
+        (f"- {n} × {safe_line(why, MAX_ASIDE)}" for why, n in by_gate),
+        len(by_gate),
+        MAX_WHY_TEXT,
+        IN_CHECK,
+    )
+    each = (
+        f"- {code_span(f'{one.path}:{one.line}', MAX_PATH)} {safe_line(one.title, MAX_TITLE)} "
+        f"({safe_line(f'{one.gate}: {one.reason}', MAX_NAME)})"
+        for one in receipt.dropped
+    )
+    n_dropped = len(receipt.dropped)
+    head = f" of {code_span(receipt.head_sha[:7])}" if receipt.head_sha else ""
+    return _paragraphs(
+        f"The last review{head}. {safe_line(render_title(receipt))}",
+        _coverage(receipt),
+        _folded(f"Left out: {_plural(len(skipped), 'file')}", left_out, len(skipped), IN_CHECK),
+        f"Dropped before anybody read it, by gate:\n{dropped}" if dropped else "",
+        _folded(f"All that was dropped: {n_dropped}", each, n_dropped, IN_CHECK),
+        _footer(receipt),
+    )
+
+
+def _folded(summary: str, rows: Iterable[str], n_rows: int, where_else: str) -> str:
+    """Fold a list away under words of our own; nothing where it is empty."""
+    told = _rows(rows, n_rows, MAX_SKIPPED_TEXT, where_else)
+    return f"<details><summary>{summary}</summary>\n\n{told}\n\n</details>" if told else ""
 
 
 def _comment(finding: Finding, receipt: Receipt) -> str:
@@ -307,10 +415,10 @@ def _not_reviewed(receipt: Receipt) -> str:
     return f"Not reviewed:\n{told}" if told else ""
 
 
-def _mistakes(receipt: Receipt, room: int, where_else: str) -> str:
+def _mistakes(mistakes: Sequence[str], room: int, where_else: str) -> str:
     """Tell what had no effect in the configuration, and why."""
-    rows = (f"- {safe_line(mistake, MAX_ASIDE)}" for mistake in receipt.mistakes)
-    told = _rows(rows, len(receipt.mistakes), room, where_else)
+    rows = (f"- {safe_line(mistake, MAX_ASIDE)}" for mistake in mistakes)
+    told = _rows(rows, len(mistakes), room, where_else)
     return f"Mistakes in the configuration; what they name had no effect:\n{told}" if told else ""
 
 
@@ -421,7 +529,7 @@ def render_markdown(receipt: Receipt) -> str:
         _unposted(receipt),
         _rows(told, len(told), MAX_MARKDOWN, "in the receipt", most=MAX_FINDINGS),
         _not_reviewed(receipt),
-        _mistakes(receipt, MAX_MISTAKES_TEXT, "in the receipt"),
+        _mistakes(receipt.mistakes, MAX_MISTAKES_TEXT, "in the receipt"),
         _footer(receipt),
     )
 

@@ -15,6 +15,8 @@ from app.review.pull import RunId, Target
 from app.review.receipt import Receipt, decode_receipt, findings_of, is_verdict
 from app.store.database import Database
 
+_OTHER_CODEX = "other_codex/"
+
 
 class Store:
     """The ports Answers, Memory, Told and Pauses, and values that are kept by name."""
@@ -142,6 +144,24 @@ class Store:
     async def pause(self, target: Target, is_paused: bool) -> None:
         """Remember whether automatic reviews of a pull request are wanted."""
         await self.keep_value(_pause(target), "paused" if is_paused else "")
+
+    async def note_other_codex(self, target: Target, at: float) -> None:
+        """Remember where OpenAI's own bot wrote last."""
+        await self.keep_value(
+            f"{_OTHER_CODEX}{target.repository_id}", f"{at:.0f} {target.full_name}"
+        )
+
+    async def other_codex(self) -> tuple[tuple[str, float], ...]:
+        """Return the repositories where OpenAI's own bot wrote, and when it did last."""
+
+        def read(connection: sqlite3.Connection) -> tuple[tuple[str, float], ...]:
+            rows = connection.execute(
+                "SELECT text FROM settled WHERE name LIKE ? ORDER BY name", (f"{_OTHER_CODEX}%",)
+            )
+            told = (str(row["text"]).partition(" ") for row in rows)
+            return tuple((full_name, float(at)) for at, _, full_name in told)
+
+        return await self._database.transact(read)
 
     async def settle_budget(self, run_id: RunId, tokens: int) -> int:
         """Return the budget of a run, the one that was settled first."""

@@ -57,10 +57,12 @@ async def test_a_comment_on_the_diff_is_reacted_to(scene: Scene) -> None:
     assert [r.subject for r in scene.state.reactions.values()] == [("review_comment", comment.id)]
 
 
-async def test_a_review_takes_no_reaction(scene: Scene) -> None:
+async def test_a_review_takes_no_reaction_so_the_pull_request_does(scene: Scene) -> None:
     ref = CommentRef(kind=CommentKind.REVIEW, id=1, author="mona")
     await GitHubConversation(scene.github).react(scene.target, ref, Reaction.EYES)
-    assert scene.state.requests == []
+    assert [(r.subject, r.content) for r in scene.state.reactions.values()] == [
+        (("issue", scene.pull.issue_id), "eyes")
+    ]
 
 
 async def test_a_deleted_comment_is_not_missed(scene: Scene) -> None:

@@ -12,6 +12,7 @@ from app.jobs.job import (
     JobState,
     Look,
     MergeGroup,
+    Met,
     Parked,
     Respond,
     Review,
@@ -34,6 +35,7 @@ WORKS: list[Work] = [
     Again(target=target(), head_sha="a", asked_run="r", numbers=(1, 2), full=True),
     MergeGroup(target=target(), head_sha="a"),
     Parked(target=target(), review=Review(target=target(), wish="leaks"), run="r", since=7.5),
+    Met(target=target(), at=7.5),
 ]
 
 
@@ -46,6 +48,15 @@ def test_work_of_another_release_is_read_with_unknown_fields_and_without_later_o
     text = """{"type": "review", "since": "later", "target": {"installation_id": 7,
         "repository_id": 70, "owner": "acme", "repo": "shop", "number": 1}}"""
     assert decode_work(text) == Review(target=target())
+
+
+def test_a_command_that_was_stored_before_there_were_threads_is_read() -> None:
+    text = """{"type": "respond", "line": "@codex help", "target": {"installation_id": 7,
+        "repository_id": 70, "owner": "acme", "repo": "shop", "number": 1},
+        "comment": {"kind": "issue_comment", "id": 5, "author": "ann"}}"""
+    work = decode_work(text)
+    assert isinstance(work, Respond)
+    assert work.comment.thread is None
 
 
 @pytest.mark.parametrize("kind", ["look", "close", "again", "merge_group"])

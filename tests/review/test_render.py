@@ -1,12 +1,14 @@
 """Every sentence that we publish, as golden texts; and nobody else's text does anything there."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from app.review.config import Mistake
+from app.review.config import Ceilings, Configured, Layer, Mistake
+from app.review.config_file import read_config
 from app.review.findings import Finding
 from app.review.focus import Area
 from app.review.marker import FindingMarker, ReviewMarker, parse_markers
@@ -14,6 +16,7 @@ from app.review.priority import Priority
 from app.review.receipt import (
     Receipt,
     ReceiptCoverage,
+    ReceiptDropped,
     ReceiptNotice,
     ReceiptUsage,
     State,
@@ -25,6 +28,8 @@ from app.review.render import (
     compose,
     render_cancelled,
     render_check,
+    render_config,
+    render_estimate,
     render_failure,
     render_help,
     render_in_progress,
@@ -36,6 +41,7 @@ from app.review.render import (
     render_title,
     render_unknown,
     render_usage,
+    render_why,
 )
 from tests.builders import (
     HEAD,
@@ -189,6 +195,56 @@ def test_answers_in_the_conversation() -> None:
         render_in_progress().title + ": " + render_in_progress().summary,
     )
     assert_golden("conversation.md", "\n\n---\n\n".join(said))
+
+
+def test_what_a_review_would_take() -> None:
+    asked: dict[str, Any] = {"model": "gpt-x", "covered": 0, "skipped": {}}
+    some = {"covered": 1, "skipped": {"go.sum": "lock file", "a|b`.py": "too many @codex"}}
+    said = (
+        render_estimate(questions=2, tokens=12_345, usd=0.0246, **asked),
+        render_estimate(questions=1, tokens=900, usd=None, **asked | some),
+        render_estimate(questions=0, tokens=0, usd=0.0, **asked | {"covered": 3}),
+        render_estimate(questions=0, tokens=0, usd=None, **asked | {"model": None}),
+    )
+    assert_golden("estimate.md", "\n\n---\n\n".join(said))
+
+
+def test_the_configuration_in_force() -> None:
+    ours = Layer(
+        name="acme/shop: .github/codex-review.yml",
+        raw=b"""review: {fail_on: P1, focus: [security], nonsense: 1}
+paths: {instructions: [{path: "src/**", text: "@codex review `x`\\n@codex help"}]}
+suppress: [{area: docs, about: "typos"}]
+""",
+    )
+    configured = read_config([ours], Ceilings(usd_per_review=2.0))
+    said = (render_config(configured), render_config(Configured()))
+    assert_golden("config.md", "\n\n---\n\n".join(said))
+
+
+def test_why_on_a_pull_request() -> None:
+    row = ReceiptDropped(
+        gate="judged",
+        reason="the trigger cannot happen",
+        title="Not so",
+        path="app.py",
+        line=3,
+        source="model",
+    )
+    nowhere = replace(row, gate="anchored", reason="the quote is nowhere")
+    receipt = replace(receipt_of(*SURE, ASIDE), dropped=(row, nowhere, row))
+    said = (render_why(receipt, "@codex"), render_why(None, "@codex"))
+    assert_golden("why.md", "\n\n---\n\n".join(said))
+
+
+def test_why_has_room_for_any_receipt() -> None:
+    row = ReceiptDropped(
+        gate="g", reason="r" * 999, title="t" * 999, path="p" * 999, line=1, source="model"
+    )
+    dropped = tuple(replace(row, reason=f"{n} {row.reason}") for n in range(500))
+    notices = [ReceiptNotice(path=f"{n}{'p' * 500}", reason="r" * 999) for n in range(500)]
+    receipt = replace(make_receipt(notices=notices), dropped=dropped)
+    assert len(render_why(receipt, "@codex")) < 60_000
 
 
 FOUND = (

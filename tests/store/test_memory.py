@@ -1,6 +1,7 @@
 """What is kept comes back, once, and only where it belongs."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,11 @@ async def test_a_pause_holds_for_one_pull_request_until_it_is_over(store: Store)
     assert not await store.is_paused(target(1, repository=71))
     await store.pause(target(1), False)
     assert not await store.is_paused(target(1))
+
+
+async def test_where_openai_s_own_bot_wrote_last_is_told_by_name(store: Store) -> None:
+    renamed = replace(target(), repo="store")
+    other = replace(target(), repository_id=71, repo="shop two")
+    for place, at in ((target(), 5.0), (other, 6.0), (renamed, 7.0)):
+        await store.note_other_codex(place, at)
+    assert await store.other_codex() == (("acme/store", 7.0), ("acme/shop two", 6.0))
