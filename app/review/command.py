@@ -161,7 +161,14 @@ _NEWLINE = re.compile(r"\r\n?")
 _LIST_AND_HEADING_MARKS = re.compile(r"[ \t\d*+\-.)#]*")
 _UP_TO_THREE_SPACES = re.compile(r" {0,3}")
 _NOT_SAID_HERE = {"fence", "code_block", "html_block", "blockquote_open"}
-_ORIGINAL_MESSAGE = re.compile(r"[ \t]*-{2,}[ \t]*Original Message[ \t]*-{2,}[ \t]*", re.I)
+# Outlook writes "Original Message" in its user's language, between exactly five dashes.
+_ORIGINAL_MESSAGE = re.compile(
+    r"[ \t]*-{2,}[ \t]*Original Message[ \t]*-{2,}[ \t]*"
+    r"|-{5}(?!BEGIN |END )[^\W\d_][^-]{3,40}[^\W\d_]-{5}",
+    re.I,
+)
+_CLOCK = re.compile(r"(?<!\d)\d{1,2}[:.]\d\d(?!\d)")
+_ADDRESS = re.compile(r"<[^<>\s]{1,100}@[^<>\s]{1,100}>")
 _SIGNATURE = "-- "  # RFC 3676, section 4.3
 _ATTRIBUTION_LINES = 3  # mail programs wrap "On … wrote:"
 
@@ -235,19 +242,23 @@ def _mail_tail(lines: Sequence[str], blocks: Sequence[Token]) -> int:
             continue
         if line == _SIGNATURE or _ORIGINAL_MESSAGE.fullmatch(line):
             return number
-        if line.rstrip().endswith("wrote:") and _begins_with_on(lines, number):
+        if line.rstrip().endswith((":", "：")) and _is_attribution(lines, number):
             return number
     return len(lines)
 
 
-def _begins_with_on(lines: Sequence[str], number: int) -> bool:
-    """Say whether the sentence that ends on this line began with `On`, at most two lines above."""
+def _is_attribution(lines: Sequence[str], number: int) -> bool:
+    """Say whether "On … wrote:" ends on this line, or what says the same in another language:
+    a time, an address and a colon."""
+    sentence: list[str] = []
     for line in reversed(lines[max(0, number + 1 - _ATTRIBUTION_LINES) : number + 1]):
         if not line.strip():
-            return False
-        if line.lstrip().startswith("On "):
+            break
+        sentence.insert(0, line.strip())
+        if line.lstrip().startswith("On ") and sentence[-1].endswith("wrote:"):
             return True
-    return False
+    text = "".join(sentence)
+    return bool(_CLOCK.search(text) and _ADDRESS.search(text))
 
 
 _LINE_START = "line_start"
@@ -284,7 +295,7 @@ _INLINE = _inline()
 
 # What a command says
 
-_WORD = re.compile(r"[^\s,]+")
+_WORD = re.compile(r"[^\s,:]+")
 _HTML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)")
 _FULL = "full"
 _ALONE: Mapping[str, Command] = {
@@ -305,7 +316,7 @@ _AREAS = {area.value: area for area in Area}
 def _parse_text(after_mention: str) -> Command:
     text = _without_punctuation(after_mention)
     words = list(_WORD.finditer(text))
-    said = [word.group().lower().rstrip(".:;!?") for word in words]
+    said = [word.group().lower().rstrip(".;!?") for word in words]
     match said:
         case []:
             return HelpCommand()
@@ -322,7 +333,7 @@ def _parse_text(after_mention: str) -> Command:
         return UnknownCommand(text=text, did_you_mean=_command_meant(said))
     if asked == len(said):
         return _parse_review(text, said, wish=None)
-    wish = text[words[asked].end() :].strip()
+    wish = text[words[asked].end() :].lstrip(" ,:")
     if not wish:
         return UnknownCommand(text=text, did_you_mean="review")
     return _parse_review(text, said[:asked], wish=_readable(wish))

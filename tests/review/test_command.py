@@ -35,6 +35,10 @@ def _wish(wish: str, *areas: Area) -> ReviewCommand:
     return ReviewCommand(wish=wish, areas=areas or None)
 
 
+def _meant(text: str, areas: str) -> UnknownCommand:
+    return UnknownCommand(text=f"review {text}", did_you_mean=f"review {areas}")
+
+
 def _commands(markdown: str) -> list[Command]:
     return [given.command for given in parse_commands(markdown, MENTIONS)]
 
@@ -126,6 +130,24 @@ def _commands(markdown: str) -> list[Command]:
         ("@codex cancle", UnknownCommand(text="cancle", did_you_mean="cancel")),
         ("@codex cancel review", UnknownCommand(text="cancel review", did_you_mean="cancel")),
         ("@codex config", ConfigCommand()),
+        ("@codex review:security", _areas(Area.SECURITY)),
+        ("@codex review for: races", _wish("races")),
+        ("@codex review security & tests", _meant("security & tests", "security, tests")),
+        ("@codex review securty", _meant("securty", "security")),
+        ("@codex review the security", _meant("the security", "security")),
+        ("@codex reviews", UnknownCommand(text="reviews", did_you_mean="review")),
+        ("@codex review\u3000security", _areas(Area.SECURITY)),
+        ("@codex　review", REVIEW),
+        ("@codex？ review", REVIEW),
+        ("@codex review!!! :)", REVIEW),
+        ("@codex please estimate", UnknownCommand(text="please estimate", did_you_mean="estimate")),
+        ("@codex estimate.", EstimateCommand()),
+        ("@codex ESTIMATE", EstimateCommand()),
+        ("@codex Config!", ConfigCommand()),
+        ("@codex configuration", UnknownCommand(text="configuration")),
+        ("@codex dismiss <!-- not shown --> wanted", DismissCommand(reason="wanted")),
+        ("@codex Dismiss – it's a test", DismissCommand(reason="– it's a test")),
+        ("@codex ask 这样安全吗？", AskCommand(question="这样安全吗？")),
         ("@codex looks good to me", UnknownCommand(text="looks good to me")),
         ("@codex revіew", UnknownCommand(text="revіew", did_you_mean="review")),  # Cyrillic і
         ("@codex review\u200b", UnknownCommand(text="review\u200b", did_you_mean="review")),
@@ -167,6 +189,27 @@ def test_in_a_thread_other_words_are_a_question(said: str, command: Command) -> 
     assert parse_line(given.line, MENTIONS, in_thread=True) == command
 
 
+TAILS = [
+    "Am Mo., 5. Mai 2025 um 10:00 Uhr schrieb Bob <b@example.test>:",
+    "Am 05.05.25 um 10:00 schrieb Bob Long\r\n<b@example.test>:",
+    "Le lun. 5 mai 2025 à 10:00, Bob <b@example.test> a écrit :",
+    "El lun, 5 may 2025 a las 10:00, Bob (<b@example.test>) escribió:",
+    "Il giorno lun 5 mag 2025 alle ore 10:00 Bob <b@example.test> ha\r\nscritto:",
+    "Em seg., 5 de mai. de 2025 às 10:00, Bob <b@example.test> escreveu:",
+    "Op ma 5 mei 2025 om 10:00 schreef Bob <b@example.test>:",
+    "пн, 5 мая 2025 г. в 10:00, Bob <b@example.test>:",
+    "2025年5月5日(月) 10:00 Bob <b@example.test>:",
+    "Bob <b@example.test> 于2025年5月5日周一 10:00写道：",
+    "På mån 5 maj 2025 kl. 10.00 skrev Bob <b@example.test>:",
+    "W dniu pon., 5 maj 2025 o 10:00 Bob <b@example.test> napisał(a):",
+    "-----Ursprüngliche Nachricht-----\r\nVon: Bob",
+    "-----Message d'origine-----\r\nDe : Bob",
+    "-----Исходное сообщение-----",
+    "-- \r\nBob",
+]
+"""What mail programs put beneath a message, in the languages of their users."""
+
+
 @pytest.mark.parametrize(
     "markdown",
     [
@@ -205,6 +248,32 @@ def test_in_a_thread_other_words_are_a_question(said: str, command: Command) -> 
         "@codex review\n\nOn Mon, 5 May, Bob Long\n<b@example.test> wrote:\n\n@codex help",
         "@codex review\n-----Original Message-----\n@codex help",
         "@codex review\n\n----- original message -----\n\n@codex help",
+        *(f"@codex review\r\n\r\n{tail}\r\n\r\n@codex help" for tail in TAILS),
+        "-----BEGIN PUBLIC KEY-----\n@codex review",
+        "--- what is left ---\n@codex review",
+        "---\n@codex review\n---",
+        "Bob <b@example.test> asked for this:\n@codex review",
+        "The deploy at 10:30 needs:\n@codex review",
+        "Steps:\n\n1) build\n2) @codex review",
+        "+ @codex review",
+        "### @codex review ###",
+        "@codex review\n===",
+        "- [link](https://example.test)\n- @codex review",
+        "> > quoted twice\n\n@codex review\n\n> quoted",
+        "- > quoted in a list\n\n- @codex review",
+        "```diff\n+ @codex help\n```\n\n@codex review\n\n```\n@codex help\n```",
+        "~~~\n@codex help\n~~~\n@codex review",
+        "`@codex help`\n@codex review",
+        "<p>@codex help</p>\n\n@codex review",
+        "<!--\n@codex help\n-->\n@codex review",
+        "|a|\n|-|\n|@codex help|\n\n@codex review",
+        "***\n@codex review",
+        "\n\n\n@codex review\n\n\n",
+        "Спасибо!\n@codex review",
+        "谢谢。\n\n@codex review\n\n再见。",
+        "שלום\n@codex review",
+        "👍\n@codex review",
+        "cc @octocat, x@codex.example\n@codex review\nand @codexfoo",
     ],
 )
 def test_one_review_is_asked_for_in(markdown: str) -> None:
@@ -248,6 +317,25 @@ def test_one_review_is_asked_for_in(markdown: str) -> None:
         "x@codex.example",
         "x@codex review",
         "mail me: x@codex.example\nreview",
+        "#@codex review",
+        "-@codex review",
+        "1.@codex review",
+        "- [x] @codex review",
+        "hey, @codex review",
+        "@codex-bot review",
+        "@codex2 review",
+        "@codex|review",
+        "@codex/review",
+        "@@codex review",
+        "@codex@codex review",
+        "<b>@codex review</b>",
+        "<b>@codex</b> review",
+        "~~@codex review~~",
+        "***@codex*** review",
+        "Ask for it with `@codex review`.",
+        "“@codex review”",
+        "→ @codex review",
+        "\u200f@codex review",
     ],
 )
 def test_this_is_no_command(markdown: str) -> None:
