@@ -13,7 +13,8 @@ The way of one delivery, each arrow one function:
       decision → job         jobs/sqlite.py          submit: delivery and job in one transaction
     job → its end            jobs/worker.py          claim, keep the lease, retry, report
       work → handler         handlers.py             handle; report what failed
-    lane `respond`           respond.py              permission, 👀, help; or the review's job
+    lane `respond`           respond.py              permission, 👀, an answer; or the review's job
+                             estimating.py           what a review would ask
                              rerun.py, merge_queue.py  a button was pressed, a queue asks
     lane `look`              automatic.py            what happened by itself: a review, or why not
                              parking.py              what waits for credit

@@ -11,6 +11,7 @@ from app.ports import Desk, Reaction
 from app.review.command import (
     AskCommand,
     CancelCommand,
+    Command,
     ConfigCommand,
     DismissCommand,
     EstimateCommand,
@@ -36,7 +37,13 @@ from app.review.render import (
     render_unknown,
     render_why,
 )
-from app.review.rights import least_to_command, may_bot_command, may_command
+from app.review.rights import (
+    TO_DISMISS,
+    least_to_command,
+    may_bot_command,
+    may_command,
+    may_dismiss,
+)
 
 Answered = (
     HelpCommand
@@ -57,10 +64,10 @@ async def respond(
     work: Respond, run_id: RunId, desk: Desk, mentions: Sequence[str]
 ) -> tuple[NewJob, ...]:
     """Answer one command; return the review that it starts, if any."""
-    configured = await _hear(work, desk)
+    command = parse_line(work.line, mentions, in_thread=work.comment.thread is not None)
+    configured = await _hear(work, command, desk)
     if configured is None:
         return ()
-    command = parse_line(work.line, mentions, in_thread=work.comment.thread is not None)
     if work.is_archived:
         log.event("command.not_answered", reason="the repository is archived")
         return (_review(work, command, run_id),) if isinstance(command, ReviewCommand) else ()
@@ -72,22 +79,26 @@ async def respond(
     return ()
 
 
-async def _hear(work: Respond, desk: Desk) -> Configured | None:
+async def _hear(work: Respond, command: Command, desk: Desk) -> Configured | None:
     """Return what is configured where somebody may command; a person who may not is told so."""
     author = work.comment.author
     permission, (pull, configured) = await asyncio.gather(
         desk.permissions.permission(work.target, author), desk.policies.look(work.target)
     )
     config = configured.config
-    if work.is_bot:
-        is_heard = may_bot_command(author, config)
+    is_dismissal = isinstance(command, DismissCommand)
+    if work.is_bot and not may_bot_command(author, config):
+        is_heard = False
+    elif is_dismissal:
+        is_heard = may_dismiss(permission.value)
     else:
         is_author = author.casefold() == pull.author.casefold()
-        is_heard = may_command(permission.value, config, is_author=is_author)
+        is_heard = work.is_bot or may_command(permission.value, config, is_author=is_author)
     if not is_heard:
         log.event("command.refused", permission=permission.value, is_bot=work.is_bot)
     if not (is_heard or work.is_bot or work.is_archived):
-        refusal = render_refusal(author, least_to_command(config), permission.value)
+        needed = TO_DISMISS if is_dismissal else least_to_command(config)
+        refusal = render_refusal(author, needed, permission.value)
         await desk.conversation.say(work.target, f"refused-{author}", refusal)
     return configured if is_heard else None
 

@@ -71,6 +71,26 @@ async def test_whoever_may_not_command_is_told_what_it_takes(
     assert (world.checks, world.model.questions) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("who", "login"),
+    [("may_command: read", "stranger"), ("may_command: author", "contributor")],
+)
+async def test_whoever_may_not_write_may_not_dismiss(make: Make, who: str, login: str) -> None:
+    world = make(who)
+    async with world.running():
+        await world.comment("@codex dismiss", login)
+        await world.until(lambda: world.ours)
+    assert "Only people with write access may command that" in world.ours[0]
+
+
+async def test_whoever_may_write_may_dismiss_even_where_only_admins_command(make: Make) -> None:
+    world = make("may_command: admin")
+    async with world.running():
+        comment = await world.comment("@codex dismiss", "riley")
+        await world.until(lambda: world.ours)
+    assert "eyes" in world.reactions(comment)
+
+
 async def test_a_bot_that_nobody_listed_is_not_even_answered(make: Make) -> None:
     world = make("may_command: read, bots: ['another[bot]']")
     world.state.permit(world.pull.repository, BOT, "admin")

@@ -174,7 +174,7 @@ def render_failure(reason: str, remedy: str, run_id: str, *, what: str = "review
 def render_refusal(login: str, needed: str, has: str) -> str:
     """Tell a person once that they may not command."""
     return (
-        f"Only people with {needed} access may start a review here; "
+        f"Only people with {needed} access may command that here; "
         f"{code_span(login)} has {'no' if has == 'none' else has} access, as GitHub tells it."
     )
 

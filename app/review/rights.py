@@ -5,12 +5,19 @@ from app.review.config import AutomaticFor, Config, MayCommand
 _REACH: dict[str, int] = {"none": 0, "read": 1, "write": 2, "admin": 3}
 """Permissions in GitHub's words; one that is not here reaches nothing."""
 
+TO_DISMISS = "write"
+
 
 def may_command(permission: str, config: Config, *, is_author: bool) -> bool:
     """Say whether a person with this permission may command on a pull request."""
     if config.may_command is MayCommand.AUTHOR and is_author:
         return True
     return _reaches(permission, least_to_command(config))
+
+
+def may_dismiss(permission: str) -> bool:
+    """Say whether somebody with this permission may withdraw findings, whoever may command."""
+    return _reaches(permission, TO_DISMISS)
 
 
 def least_to_command(config: Config) -> str:

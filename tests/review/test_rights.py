@@ -7,6 +7,7 @@ from app.review.rights import (
     least_to_command,
     may_bot_command,
     may_command,
+    may_dismiss,
     may_have_automatic,
 )
 
@@ -57,3 +58,7 @@ def test_only_bots_on_the_list_may_command() -> None:
     assert may_bot_command("merge-bot[bot]", config)
     assert not may_bot_command("merge-bot", config)
     assert not may_bot_command("merge-bot[bot]", Config())
+
+
+def test_write_access_is_needed_to_dismiss_whoever_may_command() -> None:
+    assert {one for one in PERMISSIONS if may_dismiss(one)} == {"admin", "write"}
