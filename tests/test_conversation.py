@@ -8,6 +8,7 @@ from app.demo.faults import Fault
 from app.demo.state import AppIdentity, new_app
 from app.dispatch import OTHER_CODEX
 from app.review.command import parse_commands
+from tests.disk import rows
 from tests.world import World, build_world, finding, finds
 
 pytestmark = pytest.mark.anyio
@@ -147,13 +148,15 @@ async def test_whoever_may_not_command_is_told_once_wherever_they_try(clean: Wor
     assert (clean.replies(remark), clean.reactions(remark), clean.checks) == ([], [], [])
 
 
-async def test_openai_s_own_bot_is_not_answered(clean: World) -> None:
+async def test_openai_s_own_bot_is_noted_and_not_answered(clean: World) -> None:
     clean.state.person(OTHER_CODEX, "Bot")
     async with clean.running():
         bots = await clean.comment("@codex review", OTHER_CODEX)
         await clean.say_in_review("Codex reviewed this.\n\n@codex review", OTHER_CODEX)
         await clean.rest()
     assert (clean.ours, clean.checks, clean.reactions(bots)) == ([], [], [])
+    noted = rows(clean.database, "SELECT text FROM settled WHERE name LIKE 'other_codex/%'")
+    assert [str(text).split()[1] for (text,) in noted] == ["acme/stats"]
 
 
 ECHOED = (

@@ -66,8 +66,8 @@ class GitHubConversation:
     async def say(self, target: Target, key: str, text: str, thread: int | None = None) -> None:
         """Comment on the pull request, or edit our comment that was said under the same key.
 
-        With `thread`, the id of a thread's first comment, reply there; where that is gone, in the
-        conversation.
+        With `thread`, the id of a thread's first comment, reply there; where that cannot be, in
+        the conversation.
         """
         repository, number = self._github.repository(target), target.number
         body = f"{text}\n\n{comment_marker(key)}"
@@ -77,8 +77,8 @@ class GitHubConversation:
                 return await self._github.until_known(
                     lambda: self._say(repository, replies, key, body)
                 )
-            except NotFound:
-                log.event("thread.gone", thread=thread)
+            except (NotFound, Refused) as exc:
+                log.warning("thread.gone", thread=thread, reason=str(exc))
         talk = _Place("issues", f"issues/{number}/comments")
         await self._github.until_known(lambda: self._say(repository, talk, key, body))
 

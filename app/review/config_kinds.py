@@ -5,7 +5,7 @@ Knows shapes, bounds and how a mistake is told; which keys there are stands in `
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -282,6 +282,9 @@ def spelled(value: object) -> object:
     """Write a value of the configuration as its JSON; None is said as `never`."""
     if isinstance(value, tuple):
         return [spelled(item) for item in value]
+    if is_dataclass(value):
+        told = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {name: spelled(one) for name, one in told.items() if one is not None}
     if isinstance(value, Enum):
         return value.value
     return "never" if value is None else value

@@ -7,10 +7,10 @@ limit of its own: a whole body is never cut, so no code block stays open and no 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 
-from app.review.config import Config, Configured, Instruction, Suppression
+from app.review.config import Config, Configured
 from app.review.config_file import KEYS, field_of
 from app.review.config_kinds import spelled
 from app.review.findings import Finding, Location
@@ -284,18 +284,9 @@ def render_config(configured: Configured) -> str:
 def _config_row(key: str, config: Config, source: str | None) -> str:
     value = getattr(config, field_of(key))
     is_servers = value == "" or (value is None and key.startswith("limits."))
-    told = "the server's" if is_servers else json.dumps(_bare(value), ensure_ascii=False)
+    told = "the server's" if is_servers else json.dumps(spelled(value), ensure_ascii=False)
     whence = f" from {safe_line(source, MAX_ASIDE)}" if source else ""
     return f"- {code_span(f'{key}: {told}', MAX_ASIDE)}{whence}"
-
-
-def _bare(value: object) -> object:
-    """Turn a value of the configuration into JSON's words."""
-    if isinstance(value, tuple):
-        return [_bare(one) for one in value]
-    if isinstance(value, Instruction | Suppression):
-        return {name: _bare(one) for name, one in asdict(value).items() if one is not None}
-    return spelled(value)
 
 
 def render_why(receipt: Receipt | None, mention: str) -> str:

@@ -132,7 +132,11 @@ async def test_a_reply_is_said_once_in_its_thread(scene: Scene) -> None:
     assert said(scene) == []
 
 
-async def test_where_the_thread_is_gone_the_conversation_has_the_reply(scene: Scene) -> None:
+@pytest.mark.parametrize("status", [404, 422])
+async def test_where_the_thread_is_gone_the_conversation_has_the_reply(
+    scene: Scene, status: int
+) -> None:
+    scene.state.faults.append(Fault(path="/replies$", status=status))
     await GitHubConversation(scene.github).say(scene.target, "k", "hello", 999)
     assert said(scene) == [(scene.state.app.bot, marked("hello", "k"))]
 
