@@ -12,13 +12,13 @@ from app.ports import Changes, Model
 from app.review.context import Sheet, rank_files
 from app.review.coverage import Asked, Covered, Plan
 from app.review.diff import FileDiff
-from app.review.findings import Finding, Gate
+from app.review.findings import Finding, Gate, drop
 from app.review.judge import (
     FAILED,
+    GATE,
     NOT_SENDABLE,
     Question,
     apply_verdicts,
-    drop,
     is_judged,
     make_questions,
     render_findings,
@@ -114,7 +114,7 @@ def _joined(
         if look.error:
             gaps |= dict.fromkeys(_chunks_with(look.lost, plan), look.error)
     outcomes = (settled.get(finding, finding) for finding in findings)
-    dropped = [drop(finding, NOT_SENDABLE) for finding in hidden]
+    dropped = [drop(finding, GATE, NOT_SENDABLE) for finding in hidden]
     return Judged(
         gate=Gate(
             kept=tuple(finding for finding in outcomes if finding is not None),

@@ -59,7 +59,7 @@ async def run_review(
         kept = await check_suggestions(worth.kept, change, plan.shown, s.changes, s.syntax)
         unjudged = {number: why_not(error) for number, error in judged.gaps.items()}
         coverage = settle(plan, asked.outcomes | unjudged, asked.details)
-        gates = (proven, merged, wanted, judged.gate, worth)
+        gates = (proven, merged, news, wanted, judged.gate, worth)
         receipt = conclude(
             Outcome(
                 run_id=run.id,

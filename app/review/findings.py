@@ -49,7 +49,8 @@ class Finding:
     says why it stands in the summary. `sources` are "model" and names of analysers. A `suggestion`
     is prose for the reason in `suggestion_refused`; where that is None it is proven to apply, and
     is the exact text (line ends too) that the lines at `location` become. `is_unverified` where a
-    second look was due and could not be had.
+    second look was due and could not be had; else `verdict` is its reason, and `proofs` are what it
+    asked and the lines that it quoted for each yes: a record, no part of what the finding is.
     """
 
     area: Area
@@ -67,6 +68,8 @@ class Finding:
     suggestion_refused: str | None = NOT_CHECKED
     summary_reason: str | None = None
     is_unverified: bool = False
+    verdict: str = field(default="", compare=False)
+    proofs: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,18 @@ class Dropped:
     path: str
     line: int
     source: str
+
+
+def drop(finding: Finding, gate: str, reason: str) -> Dropped:
+    """Record that a gate let a finding fall."""
+    return Dropped(
+        gate=gate,
+        reason=reason,
+        title=finding.title,
+        path=finding.location.path,
+        line=finding.location.line,
+        source=", ".join(finding.sources),
+    )
 
 
 @dataclass(frozen=True, slots=True)

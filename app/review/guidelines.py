@@ -62,6 +62,15 @@ def guidelines_for(
     return cut("\n\n".join(parts), MAX_GUIDELINES)
 
 
+def names_of_guidelines(
+    path: str, instructions: Sequence[Instruction], agents: Sequence[tuple[str, str]]
+) -> tuple[str, ...]:
+    """Name what `guidelines_for` tells about one file."""
+    globs = (i.path for i in instructions if compile_globs([i.path]).matches(path))
+    nearest = _nearest(path, {agent for agent, _ in agents})
+    return (*(f"paths.instructions: {glob}" for glob in globs), *([nearest] if nearest else ()))
+
+
 def rules_of(
     instructions: Sequence[Instruction], agents: Sequence[tuple[str, str]], language: str
 ) -> str:

@@ -4,45 +4,68 @@ from dataclasses import dataclass, replace
 
 from app.review.anchor import Shown, anchor
 from app.review.diff import Diff, Side
-from app.review.findings import Candidate, Finding, Fingerprint, Location
+from app.review.findings import Candidate, Dropped, Finding, Fingerprint, Location, drop
 from app.review.masking import mask, visible
 from app.review.merge import is_same_problem
+
+GATE = "new"
+"""The gate for what is new, and wanted (`suppress.py` is part of it)."""
+DISMISSED = "dismissed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """`open` are the findings of the last verdict; `covered` are coverage keys of all runs.
 
-    `said` stands in our comments, where no verdict is remembered.
+    `dismissed` are findings that somebody with write access does not want to hear of. `said`
+    stands in our comments, where no verdict is remembered.
     """
 
     open: tuple[Finding, ...] = ()
     covered: frozenset[str] = frozenset()
+    dismissed: tuple[Finding, ...] = ()
     said: frozenset[Fingerprint] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """Findings that nobody has read yet, and those told before whose code is still there."""
+    """Findings that nobody has read yet, those told before whose code is still there, and those
+    that were dismissed."""
 
     new: tuple[Finding, ...]
     still_open: tuple[Finding, ...]
+    dropped: tuple[Dropped, ...] = ()
 
 
 def unseen(findings: tuple[Finding, ...], history: History, diff: Diff, shown: Shown) -> News:
     """Tell news from what an earlier run already said on this pull request.
 
     An earlier finding stays open as long as the code that it quotes stands in the change, wherever
-    it has moved to, and whether or not this run looked at it again. What is only known to be said
-    is open where this run found it again.
+    it has moved to, and whether or not this run looked at it again, unless it was dismissed. What
+    is only known to be said is open where this run found it again.
     """
-    still_open = tuple(
-        moved for old in history.open if (moved := _where_it_stands(old, diff, shown)) is not None
+    known = {one.fingerprint for one in history.dismissed}
+    standing = [_where_it_stands(one, diff, shown) for one in history.dismissed]
+    dismissed = tuple(
+        f
+        for f in findings
+        if f.fingerprint in known or any(one and is_same_problem(f, one) for one in standing)
     )
-    others = tuple(f for f in findings if not any(is_same_problem(f, o) for o in still_open))
+    still_open = tuple(
+        moved
+        for old in history.open
+        if (moved := _where_it_stands(old, diff, shown)) is not None
+        and old.fingerprint not in known
+    )
+    others = tuple(
+        f
+        for f in findings
+        if f not in dismissed and not any(is_same_problem(f, o) for o in still_open)
+    )
     return News(
         new=tuple(f for f in others if f.fingerprint not in history.said),
         still_open=still_open + tuple(f for f in others if f.fingerprint in history.said),
+        dropped=tuple(drop(finding, GATE, DISMISSED) for finding in dismissed),
     )
 
 

@@ -13,7 +13,7 @@ from app.review.anchor import anchor
 from app.review.config import Suppression
 from app.review.context import Page, Selection, Sheet, Shown, add_elsewhere, names_of, room_of
 from app.review.diff import Diff, FileDiff, Side, Status
-from app.review.findings import Candidate, Dropped, Finding, Gate, Location
+from app.review.findings import Candidate, Dropped, Finding, Gate, Location, drop
 from app.review.focus import Area
 from app.review.merge import MODEL
 from app.review.priority import Priority
@@ -133,20 +133,8 @@ def unjudged(findings: Iterable[Finding]) -> Gate[Finding]:
         if finding.priority.at_or_above(Priority.P1):
             urgent.append(replace(finding, is_unverified=True))
         else:
-            dropped.append(drop(finding, FAILED))
+            dropped.append(drop(finding, GATE, FAILED))
     return Gate(kept=tuple(urgent), dropped=tuple(dropped))
-
-
-def drop(finding: Finding, reason: str) -> Dropped:
-    """Record that this gate let a finding fall."""
-    return Dropped(
-        gate=GATE,
-        reason=reason,
-        title=finding.title,
-        path=finding.location.path,
-        line=finding.location.line,
-        source=", ".join(finding.sources),
-    )
 
 
 # ---- questions -----------------------------------------------------------------------------------
@@ -236,13 +224,17 @@ def _settled(
 ) -> Gate[Finding]:
     if rule := _rule_it_is_about(finding, verdict, rules):
         reason = f"suppressed by the configuration: it is about {rule.about}"
-        return Gate(kept=(), dropped=(drop(finding, reason),))
+        return Gate(kept=(), dropped=(drop(finding, GATE, reason),))
     for doubt in Doubt:
         if objection := _objection(doubt, verdict, proofs):
-            return Gate(kept=(), dropped=(drop(finding, f"{_ASKED[doubt]} {objection}"),))
-    lower = verdict.priority or finding.priority
-    is_lower = finding.priority.at_or_above(lower)
-    return Gate(kept=(replace(finding, priority=lower) if is_lower else finding,))
+            return Gate(kept=(), dropped=(drop(finding, GATE, f"{_ASKED[doubt]} {objection}"),))
+    proven = replace(
+        finding,
+        priority=max(finding.priority, verdict.priority or finding.priority),
+        verdict=verdict.reason,
+        proofs=tuple((_ASKED[doubt], verdict.proofs[doubt]) for doubt in Doubt),
+    )
+    return Gate(kept=(proven,))
 
 
 def _rule_it_is_about(

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from app.review.findings import Dropped, Finding, Gate
+from app.review.findings import Dropped, Finding, Gate, drop
 
 GATE = "merged"
 SIMILAR_TITLES = 0.5
@@ -30,7 +30,7 @@ def merge(findings: tuple[Finding, ...]) -> Gate[Finding]:
             kept.append(finding)
             tellings.append([finding])
             continue
-        dropped.append(_dropped(finding, into=kept[twin]))
+        dropped.append(drop(finding, GATE, f"same as: {kept[twin].title}"))
         kept[twin] = _joined(kept[twin], finding)
         tellings[twin].append(finding)
     return Gate(kept=tuple(sorted(kept, key=_best_first)), dropped=tuple(dropped))
@@ -97,15 +97,4 @@ def _joined(finding: Finding, other: Finding) -> Finding:
         rule=finding.rule or other.rule,
         suggestion=proposing.suggestion,
         suggestion_refused=proposing.suggestion_refused,
-    )
-
-
-def _dropped(finding: Finding, *, into: Finding) -> Dropped:
-    return Dropped(
-        gate=GATE,
-        reason=f"same as: {into.title}",
-        title=finding.title,
-        path=finding.location.path,
-        line=finding.location.line,
-        source=", ".join(finding.sources),
     )

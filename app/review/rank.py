@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from app.review.findings import Dropped, Finding, Gate
+from app.review.findings import Finding, Gate, drop
 from app.review.priority import Priority
 
 GATE = "worth it"
@@ -23,7 +23,7 @@ def rank(
     dropped = (f for f in findings if not f.priority.at_or_above(min_priority))
     return Gate(
         kept=tuple(_placed(worth, max_comments)),
-        dropped=tuple(_dropped(f, min_priority) for f in dropped),
+        dropped=tuple(drop(f, GATE, f"{f.priority} is below {min_priority}") for f in dropped),
     )
 
 
@@ -49,14 +49,3 @@ def _is_utf8(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _dropped(finding: Finding, min_priority: Priority) -> Dropped:
-    return Dropped(
-        gate=GATE,
-        reason=f"{finding.priority} is below {min_priority}",
-        title=finding.title,
-        path=finding.location.path,
-        line=finding.location.line,
-        source=", ".join(finding.sources),
-    )

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,12 +12,16 @@ from msgspec import Meta
 
 from app.review.coverage import Coverage, Reason, SettledRow
 from app.review.diff import Side
-from app.review.findings import Dropped, Finding, Fingerprint, Location
+from app.review.findings import Dropped, Finding, Fingerprint, Location, drop
 from app.review.focus import Area
+from app.review.guidelines import names_of_guidelines
+from app.review.history import DISMISSED, GATE
 from app.review.masking import mask
+from app.review.merge import MODEL
 from app.review.price import Spent
 from app.review.priority import Priority
 from app.review.pull import Change, NotInDiff, PullRequest, RunId
+from app.review.text import cut
 
 VERSION = 1
 NEVER = "never"
@@ -25,6 +29,7 @@ UNREADABLE = frozenset((Reason.DAMAGED, Reason.TOO_LARGE))
 """Gaps that an analyser has as well as a model."""
 NO_MONEY = (Reason.OUT_OF_CREDIT, Reason.OVER_BUDGET)
 MAX_SHORT = 200
+MAX_PROOF = 400
 MIN_LIMIT = 4_000
 """Characters that suffice for the ids, state and reason of any receipt."""
 
@@ -77,6 +82,15 @@ class ReceiptFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     is_unverified: Annotated[
         bool, Meta(description="True where the second look failed, so that nobody checked it.")
     ] = False
+    verdict: Annotated[str, Meta(description="What the second look said, in short.")] = ""
+    proofs: Annotated[
+        tuple[tuple[str, str], ...],
+        Meta(description="What the second look asked, and the lines that prove each yes."),
+    ] = ()
+    guidelines: Annotated[
+        tuple[str, ...],
+        Meta(description="The repository's instructions that the model had about this file."),
+    ] = ()
 
 
 class ReceiptCoverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,21 +204,26 @@ def conclude(outcome: Outcome) -> Receipt:
         conclusion=_conclusion(state, outcome.findings, config.fail_on, config.fail_on_error),
         fail_on=config.fail_on or NEVER,
         reason=reason,
-        findings=tuple(_finding(f) for f in sorted(outcome.findings, key=_urgency)),
+        findings=tuple(_finding(f, outcome.change) for f in sorted(outcome.findings, key=_urgency)),
         coverage=tuple(_coverage(row) for row in outcome.coverage.rows),
         notices=tuple(
             _notice(notice) for notice in (*outcome.notices, *_cut_lines(outcome.coverage))
         ),
         dropped=tuple(_dropped(one) for one in outcome.dropped),
-        usage=ReceiptUsage(
-            model=None if outcome.model is None else _publishable(outcome.model),
-            calls=outcome.spent.usage.calls,
-            input_tokens=outcome.spent.usage.input_tokens,
-            output_tokens=outcome.spent.usage.output_tokens,
-            is_estimated=outcome.spent.usage.is_estimated,
-            usd=outcome.spent.usd if outcome.spent.usage.calls else None,
-        ),
+        usage=usage_of(outcome.spent, outcome.model),
         mistakes=tuple(_publishable(mistake) for mistake in outcome.change.mistakes),
+    )
+
+
+def usage_of(spent: Spent, model: str | None) -> ReceiptUsage:
+    """Write down what a run has cost; `model` None where only analysers ran."""
+    return ReceiptUsage(
+        model=None if model is None else _publishable(model),
+        calls=spent.usage.calls,
+        input_tokens=spent.usage.input_tokens,
+        output_tokens=spent.usage.output_tokens,
+        is_estimated=spent.usage.is_estimated,
+        usd=spent.usd if spent.usage.calls else None,
     )
 
 
@@ -243,6 +262,29 @@ def unposted(receipt: Receipt, new: tuple[Finding, ...], reason: str) -> Receipt
         for f in receipt.findings
     )
     return msgspec.structs.replace(receipt, findings=findings, unposted=told)
+
+
+def withdrawn(
+    receipt: Receipt, fingerprints: Collection[str], run_id: RunId, *, fail_on_error: bool
+) -> Receipt:
+    """Take findings out of a verdict: the same head's, for which nothing was looked at anew."""
+    kept = tuple(f for f in receipt.findings if f.fingerprint not in fingerprints)
+    gone = (
+        _dropped(drop(finding_of(f), GATE, DISMISSED))
+        for f in receipt.findings
+        if f.fingerprint in fingerprints
+    )
+    is_clean = receipt.state is State.FINDINGS and not kept
+    state = State.CLEAN if is_clean else receipt.state
+    return msgspec.structs.replace(
+        receipt,
+        run_id=run_id,
+        state=state,
+        conclusion=_conclusion(state, kept, threshold(receipt), fail_on_error),
+        findings=kept,
+        dropped=(*receipt.dropped, *gone),
+        usage=ReceiptUsage(model=receipt.usage.model),
+    )
 
 
 def threshold(receipt: Receipt) -> Priority | None:
@@ -306,24 +348,31 @@ def receipt_schema() -> dict[str, Any]:
 def findings_of(receipt: Receipt) -> tuple[Finding, ...]:
     """Return the findings that were open, and told, when a receipt was written."""
     return tuple(
-        Finding(
-            area=Area(f.area),
-            priority=f.priority,
-            confidence=f.confidence,
-            title=f.title,
-            body=f.body,
-            trigger=f.trigger,
-            evidence=f.evidence,
-            location=Location(path=f.path, side=Side(f.side), start_line=f.start_line, line=f.line),
-            fingerprint=Fingerprint(f.fingerprint),
-            sources=f.sources,
-            rule=f.rule,
-            suggestion=f.suggestion,
-            summary_reason=f.summary_reason,
-            is_unverified=f.is_unverified,
-        )
+        finding_of(f)
         for f in receipt.findings
         if not receipt.unposted or f.summary_reason != receipt.unposted
+    )
+
+
+def finding_of(f: ReceiptFinding) -> Finding:
+    """Return a finding as it was when it was written down."""
+    return Finding(
+        area=Area(f.area),
+        priority=f.priority,
+        confidence=f.confidence,
+        title=f.title,
+        body=f.body,
+        trigger=f.trigger,
+        evidence=f.evidence,
+        location=Location(path=f.path, side=Side(f.side), start_line=f.start_line, line=f.line),
+        fingerprint=Fingerprint(f.fingerprint),
+        sources=f.sources,
+        rule=f.rule,
+        suggestion=f.suggestion,
+        summary_reason=f.summary_reason,
+        is_unverified=f.is_unverified,
+        verdict=f.verdict,
+        proofs=f.proofs,
     )
 
 
@@ -354,7 +403,7 @@ def _reasons(gaps: Iterable[Reason]) -> str:
 
 def _conclusion(
     state: State,
-    findings: tuple[Finding, ...],
+    findings: Sequence[Finding | ReceiptFinding],
     fail_on: Priority | None,
     fail_on_error: bool,
 ) -> Conclusion:
@@ -372,8 +421,9 @@ def _urgency(finding: Finding) -> Priority:
     return finding.priority
 
 
-def _finding(finding: Finding) -> ReceiptFinding:
+def _finding(finding: Finding, change: Change) -> ReceiptFinding:
     place = finding.location
+    told = names_of_guidelines(place.path, change.config.instructions, change.agents)
     return ReceiptFinding(
         fingerprint=finding.fingerprint,
         area=finding.area.value,
@@ -393,6 +443,9 @@ def _finding(finding: Finding) -> ReceiptFinding:
         suggestion_refused=None if finding.suggestion is None else finding.suggestion_refused,
         summary_reason=finding.summary_reason,
         is_unverified=finding.is_unverified,
+        verdict=_publishable(finding.verdict),
+        proofs=tuple((why, _publishable(cut(line, MAX_PROOF))) for why, line in finding.proofs),
+        guidelines=tuple(map(_publishable, told)) if MODEL in finding.sources else (),
     )
 
 
@@ -476,7 +529,15 @@ def _ever_shorter(receipt: Receipt) -> Iterator[Receipt]:
 
 def _shortened(finding: ReceiptFinding) -> ReceiptFinding:
     return msgspec.structs.replace(
-        finding, body="", trigger="", evidence="", suggestion=None, suggestion_refused=None
+        finding,
+        body="",
+        trigger="",
+        evidence="",
+        suggestion=None,
+        suggestion_refused=None,
+        verdict="",
+        proofs=(),
+        guidelines=(),
     )
 
 

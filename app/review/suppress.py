@@ -4,10 +4,9 @@ A rule without `about` is decided here, by area and path; one with `about` is as
 """
 
 from app.review.config import Suppression
-from app.review.findings import Dropped, Finding, Gate
+from app.review.findings import Dropped, Finding, Gate, drop
 from app.review.globs import compile_globs
-
-GATE = "new"
+from app.review.history import GATE
 
 
 def suppressed(findings: tuple[Finding, ...], rules: tuple[Suppression, ...]) -> Gate[Finding]:
@@ -20,7 +19,8 @@ def suppressed(findings: tuple[Finding, ...], rules: tuple[Suppression, ...]) ->
         if rule is None:
             kept.append(finding)
         else:
-            dropped.append(_dropped(finding, rule))
+            reason = f"suppressed by the configuration ({describe(rule)})"
+            dropped.append(drop(finding, GATE, reason))
     return Gate(kept=tuple(kept), dropped=tuple(dropped))
 
 
@@ -35,14 +35,3 @@ def describe(rule: Suppression) -> str:
     """Name a rule to people, as it stands in the configuration."""
     fields = (("area", rule.area), ("path", rule.path), ("about", rule.about))
     return ", ".join(f"{name}: {value}" for name, value in fields if value)
-
-
-def _dropped(finding: Finding, rule: Suppression) -> Dropped:
-    return Dropped(
-        gate=GATE,
-        reason=f"suppressed by the configuration ({describe(rule)})",
-        title=finding.title,
-        path=finding.location.path,
-        line=finding.location.line,
-        source=", ".join(finding.sources),
-    )

@@ -14,6 +14,7 @@ from app.review.history import History
 from app.review.pull import RunId, Target
 from app.review.receipt import Receipt, decode_receipt, findings_of, is_verdict
 from app.store.database import Database
+from app.store.dismissals import dismissed_on
 
 _OTHER_CODEX = "other_codex/"
 
@@ -81,6 +82,7 @@ class Store:
             return History(
                 open=findings_of(decode_receipt(last["receipt"])) if last else (),
                 covered=frozenset(row["covered"] for row in covered),
+                dismissed=dismissed_on(connection, target),
             )
 
         return await self._database.transact(read)

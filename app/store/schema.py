@@ -88,6 +88,16 @@ _FIRST: Migration = (
         PRIMARY KEY (repository_id, number, covered)
     )""",
     """
+    CREATE TABLE dismissals (
+        repository_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        finding TEXT NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (repository_id, number, fingerprint)
+    )""",
+    "CREATE INDEX dismissals_by_age ON dismissals (created_at)",
+    """
     CREATE TABLE settled (
         name TEXT PRIMARY KEY,
         text TEXT NOT NULL
@@ -142,6 +152,14 @@ CLEANING = (
     """
     DELETE FROM budgets WHERE run_id IN (
         SELECT run_id FROM budgets WHERE created_at < :before LIMIT :batch)""",
+    """
+    DELETE FROM dismissals WHERE (repository_id, number, fingerprint) IN (
+        SELECT repository_id, number, fingerprint FROM dismissals AS d
+        WHERE created_at < :before AND NOT EXISTS (
+            SELECT 1 FROM receipts AS r
+            WHERE r.repository_id = d.repository_id AND r.number = d.number
+                AND r.created_at >= :before)
+        ORDER BY created_at LIMIT :batch)""",
     """
     DELETE FROM spending WHERE account IN (
         SELECT account FROM spending

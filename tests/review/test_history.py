@@ -68,3 +68,19 @@ def test_nothing_but_its_place_changes_while_it_is_open() -> None:
         OLD, rule="S1", sources=("model", "ruff"), summary_reason="why", suggestion="fix()"
     )
     assert news(TEXT, said=(told,)).still_open == (told,)
+
+
+def test_what_was_dismissed_is_neither_news_nor_open_and_the_record_says_so() -> None:
+    history = History(open=(OLD,), dismissed=(OLD,))
+    moved = replace(OLD, location=make_location(line=3))
+    told = unseen((moved, OTHER), history, make_diff({"app.py": f"a = 1\nb = 2\n{TEXT}"}), {})
+    assert (told.new, told.still_open) == ((OTHER,), ())
+    assert [(one.gate, one.reason, one.line) for one in told.dropped] == [("new", "dismissed", 3)]
+
+
+def test_what_was_dismissed_is_known_in_other_words_while_its_code_stands() -> None:
+    again = replace(OLD, fingerprint=Fingerprint("again"), body="Told anew.")
+    dismissed = History(dismissed=(OLD,))
+    assert unseen((again,), dismissed, make_diff({"app.py": TEXT}), {}).new == ()
+    gone = make_diff({"app.py": "for i in range(n):\n"})
+    assert unseen((again,), dismissed, gone, {}).new == (again,)

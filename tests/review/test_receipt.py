@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from app.review.answer import Usage
-from app.review.config import Config
+from app.review.config import Config, Instruction
 from app.review.coverage import Covered, LeftOut, NotConcerned, Reason, Settled, Shown, Withheld
 from app.review.findings import NOT_CHECKED, Finding
 from app.review.masking import MASK
 from app.review.price import Spent
 from app.review.priority import Priority
-from app.review.pull import NotInDiff, Sha
+from app.review.pull import NotInDiff, RunId, Sha
 from app.review.receipt import (
     MIN_LIMIT,
     NEVER,
@@ -35,6 +35,7 @@ from app.review.receipt import (
     is_reviewed,
     receipt_schema,
     threshold,
+    withdrawn,
 )
 from tests.builders import (
     BASE,
@@ -456,6 +457,40 @@ def test_only_what_was_reviewed_and_is_known_to_the_last_finding_passes(
 ) -> None:
     receipt = msgspec.structs.replace(make_receipt(state=state), findings_cut=n_cut)
     assert is_reviewed(receipt, fail_on, is_static=is_static) is reviewed
+
+
+@pytest.mark.parametrize(
+    ("state", "fail_on_error", "now"),
+    [
+        (State.FINDINGS, True, (State.CLEAN, Conclusion.SUCCESS)),
+        (State.PARTIAL, False, (State.PARTIAL, Conclusion.NEUTRAL)),
+        (State.PARTIAL, True, (State.PARTIAL, Conclusion.FAILURE)),
+        (State.CHECKED, True, (State.CHECKED, Conclusion.NEUTRAL)),
+    ],
+)
+def test_what_is_withdrawn_decides_nothing_any_more(
+    state: State, fail_on_error: bool, now: tuple[State, Conclusion]
+) -> None:
+    findings = make_receipt_finding(fingerprint="a"), make_receipt_finding(fingerprint="b")
+    receipt = make_receipt(*findings, state=state, conclusion=Conclusion.FAILURE)
+    receipt = msgspec.structs.replace(receipt, fail_on="P1")
+    one = withdrawn(receipt, {"a"}, RunId("run-2"), fail_on_error=fail_on_error)
+    assert (one.run_id, one.findings, one.conclusion) == ("run-2", findings[1:], "failure")
+    assert (one.state, one.usage.calls, one.usage.model) == (state, 0, "gpt-x")
+    both = withdrawn(one, {"a", "b"}, RunId("run-3"), fail_on_error=fail_on_error)
+    assert (both.state, both.conclusion) == now
+    assert [(one.gate, one.reason) for one in both.dropped] == [("new", "dismissed")] * 2
+
+
+def test_what_led_to_a_finding_is_kept_for_as_long_as_it_is_open() -> None:
+    proofs = (("introduced here?", "x = 1"),)
+    config = Config(instructions=(Instruction(path="*.py", text="Be kind."),))
+    change = make_change(config=config)
+    finding = replace(make_finding(), verdict="As told.", proofs=proofs)
+    receipt = conclude(make_outcome(change=change, findings=(finding,)))
+    (kept,) = findings_of(receipt)
+    assert (kept.verdict, kept.proofs) == ("As told.", proofs)
+    assert receipt.findings[0].guidelines == ("paths.instructions: *.py",)
 
 
 SCHEMA = CHECKOUT / ".github" / "receipt.schema.json"

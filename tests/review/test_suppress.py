@@ -5,7 +5,7 @@ import pytest
 from app.review.config import Suppression
 from app.review.findings import Dropped
 from app.review.focus import Area
-from app.review.suppress import GATE, describe, fits, suppressed
+from app.review.suppress import describe, fits, suppressed
 from tests.builders import make_finding, make_location
 
 FINDING = make_finding(area=Area.PERFORMANCE, location=make_location("tests/a.py", 3), title="Slow")
@@ -53,7 +53,7 @@ def test_the_first_rule_that_fits_is_recorded() -> None:
     assert gate.kept == (other,)
     assert gate.dropped == (
         Dropped(
-            gate=GATE,
+            gate="new",
             reason="suppressed by the configuration (area: performance, path: tests/**)",
             title="Slow",
             path="tests/a.py",
