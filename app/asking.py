@@ -35,6 +35,7 @@ MAX_SPLITS = 3
 TOO_LONG = (Reason.TOO_LONG, Reason.ANSWER_CUT, Reason.ANSWER_EMPTY)
 MAX_DETAIL = 200
 """Characters of an error that are published: our own words, up to what a server said."""
+ASK_THE_OPERATOR = "ask the operator of this app to look at its model server; its log says more"
 CONCERNS_ALL = (ModelDenied, OutOfCredit, OverBudget)
 """Errors after which no other question can be answered either."""
 

@@ -44,6 +44,7 @@ from app.github.policies import ConfigFiles
 from app.github.posted import PostedVerdicts
 from app.github.publisher import GitHubPublisher
 from app.github.said import SaidFindings
+from app.github.talks import GitHubTalks
 from app.github.transport import Connection, GitHub
 from app.github.user_token import TokenCredentials
 from app.handlers import Handlers, Waits
@@ -90,12 +91,14 @@ from app.settings import GitHubAccess, ModelApi, ModelSettings, Settings, Termin
 from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
 from app.store.deliveries import StoredDeliveries
+from app.store.dismissals import StoredDismissals
 from app.store.memory import Store
 from app.store.spending import StoredLedger
 from app.web.webhook import Door, webhook
 
 RESPOND_SLOTS = 16
 LOOK_SLOTS = 4
+ASK_SLOTS = 8
 A_DAY = Patience(retries=200, longest_s=900.0)
 """How long it is tried to tell how a job ended: about a day, a quarter of an hour apart at most."""
 SHARE = 4
@@ -197,8 +200,19 @@ async def running(
             return github.slug or known_slug
 
         ledger = StoredLedger(database, clock)
+        dismissals = StoredDismissals(database, clock)
         worker = await _worker(
-            settings, jobs, store, ledger, check_runs, github, slug, model_http, clock, waits
+            settings,
+            jobs,
+            store,
+            ledger,
+            check_runs,
+            dismissals,
+            github,
+            slug,
+            model_http,
+            clock,
+            waits,
         )
         rules = Rules(
             app_id=settings.app_id,
@@ -486,6 +500,7 @@ async def _worker(
     store: Store,
     ledger: StoredLedger,
     check_runs: StoredCheckRuns,
+    dismissals: StoredDismissals,
     github: GitHub,
     slug: Callable[[], str | None],
     model_http: httpx.AsyncClient,
@@ -518,6 +533,8 @@ async def _worker(
         desk=Desk(
             permissions=GitHubPermissions(github),
             conversation=GitHubConversation(github),
+            talks=GitHubTalks(github),
+            dismissals=dismissals,
             policies=changes,
             jobs=jobs,
             pauses=store,
@@ -602,6 +619,7 @@ def _limits(settings: Settings) -> dict[Lane, Limit]:
     return {
         Lane.RESPOND: Limit(in_all=RESPOND_SLOTS, per_installation=RESPOND_SLOTS // SHARE),
         Lane.LOOK: Limit(in_all=LOOK_SLOTS, per_installation=LOOK_SLOTS // SHARE),
+        Lane.ASK: Limit(in_all=ASK_SLOTS, per_installation=ASK_SLOTS // SHARE),
         Lane.REVIEW: Limit(in_all=reviews, per_installation=max(1, reviews - 1)),
     }
 

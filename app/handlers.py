@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from app import log
-from app.asking import Asking
+from app.asking import ASK_THE_OPERATOR, Asking
 from app.automatic import look, stop_automatic
 from app.errors import AppError, Permanent
 from app.jobs.job import (
     Again,
+    Ask,
     Close,
     Job,
     Look,
@@ -18,6 +19,7 @@ from app.jobs.job import (
     NewJob,
     Parked,
     Respond,
+    Restate,
     Review,
     Stopped,
 )
@@ -34,9 +36,9 @@ from app.review.event import CommentRef, Request
 from app.review.pull import RunId, Target
 from app.review.receipt import Receipt, State, broken_off
 from app.review.render import render_failure
+from app.threads import answer_question, restate
 
 NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
-ASK_THE_OPERATOR = "ask the operator of this app to look at its model server; its log says more"
 WAITS = "wait: it is reviewed once the operator has credit at the model server again"
 RAISE_LIMIT = (
     "raise `limits.usd_per_review`, or have the operator raise MAX_USD_PER_REVIEW, "
@@ -48,10 +50,12 @@ DAY_S = 86_400.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
     """Pushes within `debounce_s` seconds are one automatic review, of the last; what ran out of
-    credit looks for some every `park_s` seconds."""
+    credit looks for some every `park_s` seconds; what was dismissed looks every `restate_s` whether
+    the review under way has ended."""
 
     debounce_s: float = 10.0
     park_s: float = 900.0
+    restate_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,10 @@ class Handlers:
                 return await respond(job.work, job.run_id, self.desk, mentions)
             case Review():
                 return await self._review(job, job.work)
+            case Ask():
+                await answer_question(job.work, job.run_id, self.services, self.desk, self.asking)
+            case Restate():
+                return await restate(job.work, job.run_id, self.desk, self.waits.restate_s)
             case Parked():
                 now, delay_s = self.clock.now(), self.waits.park_s
                 return await take_up(job.work, job.run_id, self.desk, self.credit, now, delay_s)
@@ -97,7 +105,7 @@ class Handlers:
         """Tell the pull request that a job ended without its result."""
         state = State(error.state.value) if isinstance(error, Stopped) else State.FAILED
         reason = str(error) if isinstance(error, AppError) else "something broke on our side"
-        comment = job.work.comment if isinstance(job.work, Respond | Review) else None
+        comment = job.work.comment if isinstance(job.work, Respond | Review | Ask) else None
         if isinstance(job.work, Review | MergeGroup | Look):
             await self._conclude(job, job.work, state, reason)
         if state is State.FAILED and comment:

@@ -13,14 +13,15 @@ from app.review.answer import Answer, Usage
 from app.review.config import DEFAULTS, Config, Configured
 from app.review.dry_run import DryRun
 from app.review.event import CommentRef, Request
-from app.review.findings import Candidate
+from app.review.findings import Candidate, Finding
 from app.review.history import History
 from app.review.price import Spent
 from app.review.prompt import Prompt
 from app.review.pull import Change, PullRequest, RunId, Target
-from app.review.receipt import Receipt
+from app.review.receipt import Receipt, ReceiptFinding
 from app.review.render import Review
 from app.review.syntax import Language
+from app.review.talk import Talk
 
 
 class Clock(Protocol):
@@ -119,6 +120,24 @@ class Conversation(Protocol):
 
         With `thread`, the id of a thread's first comment, reply there.
         """
+
+    async def put_on_top(self, target: Target, comment_id: int, line: str) -> None:
+        """Let our comment on the diff begin with this line; twice is once."""
+
+
+class Talks(Protocol):
+    async def read(self, target: Target, root: int, *, until: int) -> Talk | None:
+        """Return what a thread says until a comment (ids), and with it; None where it is gone."""
+
+
+class Dismissals(Protocol):
+    """Which findings are not wanted on a pull request."""
+
+    async def dismiss(self, target: Target, finding: ReceiptFinding) -> None:
+        """Remember a dismissal; twice is once."""
+
+    async def dismissed(self, target: Target) -> Sequence[Finding]:
+        """Return the findings that were dismissed, in that order."""
 
 
 class Permission(StrEnum):
@@ -303,6 +322,9 @@ class Told(Protocol):
     async def note_other_codex(self, target: Target, at: float) -> None:
         """Remember that OpenAI's own bot wrote in a repository, when (epoch seconds)."""
 
+    async def receipt(self, run_id: RunId) -> Receipt | None:
+        """Return the receipt of a run that ended."""
+
 
 class Pauses(Protocol):
     """Where nobody wants automatic reviews."""
@@ -458,6 +480,8 @@ class Desk:
 
     permissions: Permissions
     conversation: Conversation
+    talks: Talks
+    dismissals: Dismissals
     policies: Policies
     jobs: Jobs
     pauses: Pauses

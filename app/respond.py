@@ -44,6 +44,7 @@ from app.review.rights import (
     may_command,
     may_dismiss,
 )
+from app.threads import ask_later, dismiss, explain, restate_later
 
 Answered = (
     HelpCommand
@@ -53,7 +54,6 @@ Answered = (
     | EstimateCommand
     | ConfigCommand
     | WhyCommand
-    | AskCommand
     | DismissCommand
     | UnknownCommand
 )
@@ -74,9 +74,11 @@ async def respond(
     await desk.conversation.react(work.target, work.comment, Reaction.EYES)
     if isinstance(command, ReviewCommand):
         return (_review(work, command, run_id),)
+    if isinstance(command, AskCommand):
+        return (ask_later(command, work, run_id),)
     text = await _obey(command, work, run_id, configured, desk, mentions[0])
     await desk.conversation.say(work.target, f"answer-{run_id}", text, work.comment.thread)
-    return ()
+    return (restate_later(work.target, run_id),) if isinstance(command, DismissCommand) else ()
 
 
 async def _hear(work: Respond, command: Command, desk: Desk) -> Configured | None:
@@ -134,9 +136,10 @@ async def _obey(
         case EstimateCommand():
             return await _estimate(target, run_id, desk)
         case WhyCommand():
-            return render_why(await desk.told.last_verdict(target), mention)
-        case AskCommand() | DismissCommand():
-            return render_unknown(mention, work.line, None)
+            told = await explain(work, desk, mention)
+            return told or render_why(await desk.told.last_verdict(target), mention)
+        case DismissCommand():
+            return await dismiss(command, work, desk, mention)
         case _:
             assert_never(command)
 

@@ -155,7 +155,7 @@ class World:
                 self.clock,
                 grace_s=grace_s,
                 intervals=intervals,
-                waits=Waits(debounce_s=debounce_s, park_s=park_s),
+                waits=Waits(debounce_s=debounce_s, park_s=park_s, restate_s=0.05),
             ) as app,
         ):
             self.state.hook.url, self.state.hook.transport = HOOK, httpx.ASGITransport(app=app)

@@ -146,6 +146,8 @@ def list_comments(call: Call) -> Answer:
         for comment in call.state.review_comments.values()
         if comment.pull is call.pull and comment.review.state != "PENDING"
     ]
+    if call.query.get("direction") == "desc" and "sort" in call.query:
+        found.reverse()
     return paged(call, found, lambda item: pull_shapes.review_comment(call.state, item))
 
 

@@ -82,6 +82,15 @@ class GitHubConversation:
         talk = _Place("issues", f"issues/{number}/comments")
         await self._github.until_known(lambda: self._say(repository, talk, key, body))
 
+    async def put_on_top(self, target: Target, comment_id: int, line: str) -> None:
+        """Let our comment on the diff begin with this line; twice is once."""
+        repository, path = self._github.repository(target), f"pulls/comments/{comment_id}"
+        comment = await repository.get_json(path, _CommentWire)
+        body = comment.body or ""
+        if comment.user == await self._github.author() and not body.startswith(line):
+            edited = {"body": f"{line}\n\n{body}"}
+            await repository.write("PATCH", path, edited, is_repeatable=True)
+
     async def _say(self, repository: Repository, place: _Place, key: str, body: str) -> None:
         said = await self._find(repository, place, key)
         if said is None:

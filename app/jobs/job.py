@@ -24,10 +24,12 @@ CRASHES_UNTIL_POISON = 3
 
 
 class Lane(StrEnum):
-    """Quick answers never wait for reviews, nor for looks at what happened by itself."""
+    """Quick answers never wait for reviews, for looks at what happened by itself, nor for answers
+    that a model is asked for."""
 
     RESPOND = "respond"
     LOOK = "look"
+    ASK = "ask"
     REVIEW = "review"
 
 
@@ -81,6 +83,20 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
     asked_at: float = 0.0
 
 
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """Answer a question about the code, as it was asked in a comment."""
+
+    target: Target
+    comment: CommentRef
+    question: str
+
+
+class Restate(msgspec.Struct, frozen=True, kw_only=True, tag="restate"):
+    """Tell the verdict without what was dismissed; nothing is looked at anew."""
+
+    target: Target
+
+
 class Look(msgspec.Struct, frozen=True, kw_only=True, tag="look"):
     """Look at a pull request to which something happened: a trigger as `automatic` names it."""
 
@@ -131,11 +147,13 @@ class Met(msgspec.Struct, frozen=True, kw_only=True, tag="met"):
     at: float
 
 
-Work = Respond | Review | Look | Close | Again | MergeGroup | Parked | Met
+Work = Respond | Review | Ask | Restate | Look | Close | Again | MergeGroup | Parked | Met
 
 LANE_OF: Mapping[type, Lane] = {
     Respond: Lane.RESPOND,
     Review: Lane.REVIEW,
+    Ask: Lane.ASK,
+    Restate: Lane.LOOK,
     Look: Lane.LOOK,
     Close: Lane.LOOK,
     Again: Lane.RESPOND,

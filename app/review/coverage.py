@@ -413,7 +413,7 @@ class _Scope:
         rules_hash: str,
     ) -> "_Scope":
         asked = config.focus if request.areas is None else request.areas
-        never_send = tuple(pattern.lower() for pattern in (*NEVER_SEND, *config.never_send))
+        never_send = _patterns_of(config)
         return cls(
             areas=tuple(dict.fromkeys((*config.focus, *asked))),
             asked=frozenset(asked),
@@ -458,6 +458,18 @@ def _whole_file(file: FileDiff, file_class: FileClass, scope: _Scope) -> Planned
         return LeftOut(Reason.IGNORED)
     reason = _REASON_OF_CLASS.get(file_class)
     return LeftOut(reason) if reason else None
+
+
+def withheld_by(config: Config, *paths: str | None) -> str | None:
+    """Return the pattern for which a file, by its old or new name, never leaves the machine."""
+    patterns = _patterns_of(config)
+    names = [path.lower() for path in paths if path is not None]
+    is_withheld = any(map(compile_globs(patterns).matches, names))
+    return _first_match(patterns, names) if is_withheld else None
+
+
+def _patterns_of(config: Config) -> tuple[str, ...]:
+    return tuple(pattern.lower() for pattern in (*NEVER_SEND, *config.never_send))
 
 
 def _first_match(patterns: tuple[str, ...], names: list[str]) -> str:

@@ -21,12 +21,18 @@ SCHEMA_NAME = "findings"
 JUDGE = "judge.md"
 JUDGE_SCHEMA = "judge.schema.json"
 JUDGE_SCHEMA_NAME = "verdicts"
+ASK = "ask.md"
+ASK_SCHEMA = "ask.schema.json"
+ASK_SCHEMA_NAME = "answer"
 
 MAX_TITLE = 300
 MAX_BODY = 6_000
 MAX_FILE_LIST = 6_000
 MAX_GUIDELINES = 16_000
 MAX_WISH = 1_000
+MAX_QUESTION = 4_000
+MAX_THREAD = 16_000
+MAX_ASKED_CODE = 40_000
 MAX_ERROR = 1_000
 """Characters of each part of a question."""
 
@@ -50,13 +56,15 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompts:
-    """The prose of a deployment. `hash` names all of it, the schemas included."""
+    """The prose of a deployment. `hash` names all that reviews are made of, schemas included."""
 
     system: str
     focus: Mapping[Area, str]
     schema: bytes
     judge: str
     judge_schema: bytes
+    ask: str
+    ask_schema: bytes
     hash: str
 
 
@@ -66,9 +74,10 @@ def parse_prompts(files: Mapping[str, str]) -> Prompts:
     Raises Unusable, which lists every file that is missing, empty or no JSON.
     """
     names = {area: f"focus/{area}.md" for area in Area}
-    used = (SYSTEM, SCHEMA, JUDGE, JUDGE_SCHEMA, *names.values())
+    reviewing = (SYSTEM, SCHEMA, JUDGE, JUDGE_SCHEMA, *names.values())
+    used = (*reviewing, ASK, ASK_SCHEMA)
     problems = [f"prompts/{name}: missing or empty" for name in used if not _has_text(files, name)]
-    schemas = {name: _compact_json(files.get(name, "{}")) for name in (SCHEMA, JUDGE_SCHEMA)}
+    schemas = {name: _compact_json(files.get(name, "{}")) for name in used if "schema" in name}
     problems += [
         f"prompts/{name}: not a JSON object" for name, schema in schemas.items() if not schema
     ]
@@ -80,7 +89,9 @@ def parse_prompts(files: Mapping[str, str]) -> Prompts:
         schema=schemas[SCHEMA],
         judge=files[JUDGE].strip() + "\n",
         judge_schema=schemas[JUDGE_SCHEMA],
-        hash=_hash(files, used),
+        ask=files[ASK].strip() + "\n",
+        ask_schema=schemas[ASK_SCHEMA],
+        hash=_hash(files, reviewing),
     )
 
 
@@ -146,6 +157,32 @@ def render_judge(
         schema_name=JUDGE_SCHEMA_NAME,
         schema=prompts.judge_schema,
         salt=salt,
+    )
+
+
+def render_ask(
+    prompts: Prompts,
+    *,
+    question: str,
+    code: str,
+    thread: str,
+    title: str,
+    body: str,
+    guidelines: str,
+    fence_secret: bytes,
+) -> Prompt:
+    """Put a person's question about code, with what was said before it."""
+    parts = (
+        *_stated(title, body, guidelines),
+        ("code", cut(code, MAX_ASKED_CODE)),
+        ("thread", cut(thread, MAX_THREAD)),
+        ("question", cut(question, MAX_QUESTION)),
+    )
+    return Prompt(
+        system=prompts.ask,
+        user="\n\n".join(_fenced(parts, fence_secret)) + "\n",
+        schema_name=ASK_SCHEMA_NAME,
+        schema=prompts.ask_schema,
     )
 
 

@@ -73,6 +73,25 @@ def find_items(text: str, name: str, fields: tuple[str, ...]) -> Items:
     raise AnswerInvalid(f"the answer holds no JSON object with a list `{name}`")
 
 
+def find_text(text: str, name: str) -> str:
+    """Find the text called `name`; where there is no JSON with it, all of the answer is the text.
+
+    Raises AnswerInvalid where it is empty or was cut off.
+    """
+    text = _without_thoughts(text, name)
+    for start, end in _objects_in(text):
+        value = NotJson() if end is None else _decode(text[start:end])
+        if isinstance(value, dict) and isinstance(found := value.get(name), str):
+            text = found
+            break
+    else:
+        if f'"{name}"' in text:
+            raise AnswerInvalid(f"the answer holds no JSON object with a text `{name}`")
+    if not text.strip():
+        raise AnswerInvalid("the answer is empty")
+    return printable(text.strip())
+
+
 def as_number(value: object) -> float | None:
     """Return a finite number, also one that is written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from app.review.config import Config, Configured
+from app.review.config import CONFIG_PATH, Config, Configured
 from app.review.config_file import KEYS, field_of
 from app.review.config_kinds import spelled
 from app.review.findings import Finding, Location
@@ -31,6 +31,7 @@ from app.review.receipt import (
 from app.review.suggestion import Refusal
 from app.review.text import (
     code_span,
+    cut,
     fenced,
     plain_line,
     safe_line,
@@ -56,6 +57,8 @@ MAX_TRIGGER = 3_000
 MAX_ASIDE = 600
 MAX_PATH = 300
 MAX_NAME = 100
+MAX_ANSWER = 8_000
+MAX_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +331,76 @@ def _folded(summary: str, rows: Iterable[str], n_rows: int, where_else: str) -> 
     return f"<details><summary>{summary}</summary>\n\n{told}\n\n</details>" if told else ""
 
 
+def render_answer(text: str, usage: ReceiptUsage, run_id: str) -> str:
+    """Answer a question with what the model said."""
+    return _paragraphs(safe_prose(text, MAX_ANSWER), _cost(usage, run_id))
+
+
+def render_why_finding(finding: ReceiptFinding) -> str:
+    """Answer `why` on a finding from what was recorded about it."""
+    is_asked = MODEL in finding.sources
+    instructions = (f"prompts/focus/{finding.area}.md", *finding.guidelines[:MAX_NAMED])
+    rows = "\n".join(
+        f"- {safe_line(asked, MAX_NAME)} Yes: {code_span(' '.join(line.split()))}"
+        for asked, line in finding.proofs
+    )
+    return _paragraphs(
+        f"**{finding.priority} · {safe_line(finding.area)}**, found by "
+        f"{_sources(finding.sources, finding.rule)}, confidence {finding.confidence:.2f}.",
+        f"Instruction: {', '.join(map(code_span, instructions))}." if is_asked else "",
+        f"Evidence, {code_span(f'{finding.path}:{finding.line}', MAX_PATH)}:",
+        fenced(finding.evidence),
+        _second_look(finding),
+        rows,
+    )
+
+
+def _second_look(finding: ReceiptFinding) -> str:
+    if finding.proofs:
+        return f"The second look: {safe_line(finding.verdict, MAX_ASIDE)}"
+    if finding.is_unverified:
+        return "The second look failed, so nobody verified it."
+    return "An analyser found it; no second look was needed."
+
+
+def render_dismissed_line(login: str, reason: str) -> str:
+    """Begin the comment of a finding that was withdrawn; nobody is notified by it."""
+    told = f": {safe_line(reason, MAX_ASIDE)}" if reason else "."
+    return f"Dismissed by {safe_line(login, MAX_NAME)}{told}"
+
+
+def render_dismissed(finding: ReceiptFinding) -> str:
+    """Answer `dismiss`, and say how the configuration makes it permanent."""
+    path = finding.path.replace("*", "?")  # a pattern; this name has no escape
+    anchored = path if "/" in path else f"/{path}"
+    fields = {"path": anchored, "about": cut(finding.title, MAX_NAME)}
+    rule = ", ".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in fields.items())
+    return _paragraphs(
+        "Dismissed: it leaves the verdict and is not reported again on this pull request.",
+        "<details><summary>Everywhere and for good</summary>",
+        f"In {code_span(CONFIG_PATH)} on the default branch:",
+        fenced(f"suppress:\n  - {{area: {finding.area}, {rule}}}"),
+        "</details>",
+    )
+
+
+def render_how_to_dismiss(mention: str) -> str:
+    """Answer `dismiss` where there is nothing to dismiss."""
+    return (
+        f"{code_span(f'{mention} dismiss')} is for the thread of a finding of mine: reply to it "
+        f"there. What has no thread is kept out by {code_span('suppress')} in "
+        f"{code_span(CONFIG_PATH)}."
+    )
+
+
+def render_no_record(mention: str) -> str:
+    """Answer about a finding whose receipt was removed."""
+    return (
+        "The record of this finding is not kept any more. "
+        f"{code_span(f'{mention} review full')} looks again."
+    )
+
+
 def _comment(finding: Finding, receipt: Receipt) -> str:
     is_told = finding.trigger in finding.body
     return _paragraphs(
@@ -456,8 +529,11 @@ def _coverage(receipt: Receipt) -> str:
 
 
 def _footer(receipt: Receipt) -> str:
-    usage = safe_line(render_usage(receipt.usage))
-    return f"<sub>{usage} · run {code_span(receipt.run_id, MAX_NAME)}</sub>"
+    return _cost(receipt.usage, receipt.run_id)
+
+
+def _cost(usage: ReceiptUsage, run_id: str) -> str:
+    return f"<sub>{safe_line(render_usage(usage))} · run {code_span(run_id, MAX_NAME)}</sub>"
 
 
 def _doubt(finding: Finding | ReceiptFinding) -> str:

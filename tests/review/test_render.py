@@ -21,19 +21,25 @@ from app.review.receipt import (
     ReceiptUsage,
     State,
     conclude,
+    finding_of,
 )
 from app.review.render import (
     MAX_CHECK_TEXT,
     MAX_CHECK_TITLE,
     compose,
+    render_answer,
     render_cancelled,
     render_check,
     render_config,
+    render_dismissed,
+    render_dismissed_line,
     render_estimate,
     render_failure,
     render_help,
+    render_how_to_dismiss,
     render_in_progress,
     render_markdown,
+    render_no_record,
     render_paused,
     render_refusal,
     render_resumed,
@@ -42,7 +48,9 @@ from app.review.render import (
     render_unknown,
     render_usage,
     render_why,
+    render_why_finding,
 )
+from app.review.suppress import fits
 from tests.builders import (
     HEAD,
     RUN,
@@ -247,6 +255,42 @@ def test_why_has_room_for_any_receipt() -> None:
     assert len(render_why(receipt, "@codex")) < 60_000
 
 
+def test_answers_in_a_thread() -> None:
+    finding = make_receipt_finding(sources=("model", "ruff"), rule="B007", path="src/*.py")
+    judged = replace(
+        finding,
+        verdict="The last item is never read.",
+        proofs=(("introduced here?", "for i in range(n - 1):"), ("can it happen?", "a\n b")),
+        guidelines=("paths.instructions: src/**", "AGENTS.md"),
+    )
+    said = (
+        render_answer(
+            "No: `range(n - 1)` ends early.", ReceiptUsage(model="m", calls=1, usd=0.01), RUN
+        ),
+        render_why_finding(judged),
+        render_why_finding(replace(finding, sources=("ruff",))),
+        render_why_finding(replace(finding, is_unverified=True)),
+        render_dismissed_line("riley", "callers never do that"),
+        render_dismissed_line("merge-bot[bot]", ""),
+        render_dismissed(finding),
+        render_dismissed(make_receipt_finding(path="a.py", title='"x": {y}')),
+        render_how_to_dismiss("@codex"),
+        render_no_record("@codex"),
+    )
+    assert_golden("threads.md", "\n\n---\n\n".join(said))
+
+
+def test_the_rule_that_makes_a_dismissal_permanent_fits_its_finding() -> None:
+    finding = make_receipt_finding(path="a.py", title='"x": {y} # \U0001f600')
+    (rule,) = code(render_dismissed(finding))[-1:]
+    config = read_config((Layer(name="x", raw=f"version: 1\n{rule}".encode()),))
+    assert config.mistakes == ()
+    (read,) = config.config.suppress
+    assert fits(read, finding_of(finding))
+    assert not fits(read, finding_of(make_receipt_finding(path="src/a.py")))
+    assert read.about == finding.title
+
+
 FOUND = (
     make_receipt_finding(priority=Priority.P0),
     make_receipt_finding(priority=Priority.P2),
@@ -365,10 +409,16 @@ def test_nothing_in_a_check_run_is_live() -> None:
 
 
 def test_nothing_that_people_write_is_live_in_an_answer() -> None:
+    (evil,) = hostile_receipt(hostile()).findings
+    evil = replace(evil, guidelines=(EVIL,), proofs=((EVIL, EVIL),), verdict=EVIL)
     for said in (
         render_unknown("@codex", EVIL, "review"),
         render_failure(EVIL, EVIL, RUN),
         render_refusal(EVIL, "write", "none"),
+        render_answer(EVIL, ReceiptUsage(model=EVIL), RUN),
+        render_why_finding(evil),
+        render_dismissed_line(EVIL, EVIL),
+        render_dismissed(evil).replace("details>", "sub>").replace("summary>", "sub>"),
     ):
         assert_inert(said)
 
