@@ -17,7 +17,7 @@ from app.review.findings import Candidate, Dropped, Finding, Gate, Location, dro
 from app.review.focus import Area
 from app.review.merge import MODEL
 from app.review.priority import Priority
-from app.review.suppress import fits
+from app.review.suppress import SUPPRESSED, fits
 from app.review.text import cut
 from app.review.verdict import Doubt, Verdict
 
@@ -223,7 +223,7 @@ def _settled(
     finding: Finding, verdict: Verdict, rules: Sequence[Suppression], proofs: "_Proofs"
 ) -> Gate[Finding]:
     if rule := _rule_it_is_about(finding, verdict, rules):
-        reason = f"suppressed by the configuration: it is about {rule.about}"
+        reason = f"{SUPPRESSED}: it is about {rule.about}"
         return Gate(kept=(), dropped=(drop(finding, GATE, reason),))
     for doubt in Doubt:
         if objection := _objection(doubt, verdict, proofs):

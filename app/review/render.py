@@ -29,6 +29,7 @@ from app.review.receipt import (
     encode_receipt,
 )
 from app.review.suggestion import Refusal
+from app.review.suppress import SUPPRESSED
 from app.review.text import (
     code_span,
     cut,
@@ -100,6 +101,7 @@ def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
         f"**{safe_line(render_title(receipt))}**",
         _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
         _aside(told_aside),
+        _suppressed(receipt),
         _not_reviewed(receipt),
         _mistakes(receipt.mistakes, MAX_MISTAKES_TEXT_IN_REVIEW, "in the check run"),
         _footer(receipt),
@@ -119,6 +121,7 @@ def render_check(receipt: Receipt) -> CheckOutput:
         summary=_paragraphs(
             _unposted(receipt),
             _all_findings(receipt),
+            _suppressed(receipt),
             _not_reviewed(receipt),
             _coverage(receipt),
             _mistakes(receipt.mistakes, MAX_MISTAKES_TEXT, "in the receipt below"),
@@ -445,6 +448,11 @@ def _counts(*, n_inline: int, n_earlier: int) -> str:
     if n_earlier:
         said.append(f"{_plural(n_earlier, 'earlier finding')} still open, not repeated here.")
     return " ".join(said)
+
+
+def _suppressed(receipt: Receipt) -> str:
+    n = sum(one.reason.startswith(SUPPRESSED) for one in receipt.dropped)
+    return f"{_plural(n, 'finding')} {SUPPRESSED}." if n else ""
 
 
 def _aside(findings: list[ReceiptFinding]) -> str:

@@ -8,6 +8,9 @@ from app.review.findings import Dropped, Finding, Gate, drop
 from app.review.globs import compile_globs
 from app.review.history import GATE
 
+SUPPRESSED = "suppressed by the configuration"
+"""How the reason begins for which a rule, with or without `about`, dropped a finding."""
+
 
 def suppressed(findings: tuple[Finding, ...], rules: tuple[Suppression, ...]) -> Gate[Finding]:
     """Drop the findings that a rule without `about` fits; a rule that says nothing fits none."""
@@ -19,7 +22,7 @@ def suppressed(findings: tuple[Finding, ...], rules: tuple[Suppression, ...]) ->
         if rule is None:
             kept.append(finding)
         else:
-            reason = f"suppressed by the configuration ({describe(rule)})"
+            reason = f"{SUPPRESSED} ({describe(rule)})"
             dropped.append(drop(finding, GATE, reason))
     return Gate(kept=tuple(kept), dropped=tuple(dropped))
 

@@ -50,7 +50,7 @@ from app.review.render import (
     render_why,
     render_why_finding,
 )
-from app.review.suppress import fits
+from app.review.suppress import SUPPRESSED, fits
 from tests.builders import (
     HEAD,
     RUN,
@@ -243,6 +243,16 @@ def test_why_on_a_pull_request() -> None:
     receipt = replace(receipt_of(*SURE, ASIDE), dropped=(row, nowhere, row))
     said = (render_why(receipt, "@codex"), render_why(None, "@codex"))
     assert_golden("why.md", "\n\n---\n\n".join(said))
+
+
+def test_what_rules_suppressed_is_counted_in_review_and_check_run() -> None:
+    row = ReceiptDropped(gate="new", reason="", title="t", path="p", line=1, source="model")
+    reasons = (f"{SUPPRESSED} (path: p)", f"{SUPPRESSED}: it is about x", "dismissed")
+    receipt = replace(make_receipt(), dropped=tuple(replace(row, reason=r) for r in reasons))
+    told = "2 findings suppressed by the configuration."
+    assert told in compose(receipt, ()).body
+    assert told in render_check(receipt).summary
+    assert SUPPRESSED not in compose(make_receipt(), ()).body
 
 
 def test_why_has_room_for_any_receipt() -> None:
