@@ -9,14 +9,18 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import log
 from app.ports import Ended
+from app.sandbox import guard
 from app.sandbox.bubblewrap import FILES_INSIDE, confine
 
 FILES = "{files}"
@@ -29,34 +33,22 @@ _BWRAP_SPEAKS = b"bwrap: "
 _ENDED_BY_SIGNAL = 128
 """Bubblewrap ends with this and the signal's number, where its program was ended by a signal."""
 _SIGNALS = signal.valid_signals()
-_ROUNDS = 20
-"""What is ended can have started another before."""
-
-# Sets the limits, then becomes the program: nothing of the program runs without them, and unlike
-# `preexec_fn` this is safe beside threads. A signal that Python ignores would stay ignored over
-# exec, so those are restored.
-_LAUNCHER = """
-import os, resource, signal, sys
-for limit in sys.argv[1].split(","):
-    which, soft, hard = map(int, limit.split(":"))
-    highest = resource.getrlimit(which)[1]
-    if highest != resource.RLIM_INFINITY:
-        soft, hard = min(soft, highest), min(hard, highest)
-    resource.setrlimit(which, (soft, hard))
-for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
-    signal.signal(ignored, signal.SIG_DFL)
-os.umask(0o077)
-os.execve(sys.argv[2], sys.argv[2:], {"LANG": "C.UTF-8", "HOME": os.getcwd()})
-"""
+_PREFIX = "codex-review-"
+LEFT_BEHIND_S = 600.0
+"""No program runs so long: whoever made a folder that is older was killed."""
+_GUARD = str(Path(guard.__file__))
+_PATIENCE_S = 2.0
+"""How long the guard may take to end everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one program may use; time and output are those of the whole group of processes.
+    """What one program may use, with all that it starts; `cpu_s` holds for each process.
 
-    `cpu_s` and `memory_bytes` (address space) hold for each process. `file_bytes` is the most that
-    it may write into one file, wherever that is; pipes are free. `processes` counts everything
-    that our user runs, threads too, and does not bind root.
+    `memory_bytes` bounds the address space of each process at once, and the memory of all together
+    within the moment in which the guard looks. So does `processes`; `tasks` bounds at once what our
+    user runs, threads too, but not root. `file_bytes` is the most that it may write into one file,
+    wherever that is; pipes are free.
     """
 
     wall_s: float = 10
@@ -65,7 +57,8 @@ class Limits:
     output_bytes: int = 8 * _MB
     file_bytes: int = 0
     open_files: int = 256
-    processes: int = 1024
+    processes: int = 64
+    tasks: int = 1024
 
 
 DEFAULT_LIMITS = Limits()
@@ -74,8 +67,7 @@ DEFAULT_LIMITS = Limits()
 class LimitedChild:
     """A Child that is held by limits, and kept apart by bubblewrap where `bwrap` names one.
 
-    By limits alone, it can see the file system and the network, and what it starts ends with it
-    only as long as that leaves its environment as it is.
+    By limits alone, it can see the file system and the network.
     """
 
     def __init__(
@@ -103,7 +95,7 @@ class LimitedChild:
         if not os.access(argv[0], os.X_OK):
             return _stopped("could not be started: no such program")
         try:
-            base = Path(tempfile.mkdtemp(prefix="codex-review-", dir=self._folder))
+            base = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._folder))
         except OSError as exc:
             return _not_started(exc)
         try:
@@ -125,12 +117,13 @@ class LimitedChild:
         async with _reading(budget) as (out, out_end), _reading(budget) as (err, err_end):
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", "-B", "-c", _LAUNCHER),
-                    _rlimits(self._limits),
+                    *(sys.executable, "-I", "-S", "-B", _GUARD, _rlimits(self._limits)),
+                    *(str(self._limits.memory_bytes), str(self._limits.processes)),
+                    "" if self._bwrap else "orphans",
                     *argv,
                     cwd=cwd,
                     env=_ENVIRONMENT,
-                    stdin=asyncio.subprocess.DEVNULL,
+                    stdin=asyncio.subprocess.PIPE,
                     stdout=out_end,
                     stderr=err_end,
                     close_fds=True,
@@ -139,11 +132,7 @@ class LimitedChild:
             finally:
                 os.close(out_end)
                 os.close(err_end)
-            try:
-                problem = await self._watch(process, out, err)
-            finally:
-                if not self._bwrap:  # whose own processes all end with it
-                    _kill_daemons(cwd)
+            problem = await self._watch(process, out, err)
         stdout, stderr = bytes(out.data), bytes(err.data)
         problem = problem or self._problem(process.returncode, stderr)
         status = process.returncode if problem is None else None
@@ -153,6 +142,10 @@ class LimitedChild:
         """Tell an end that was not the program's own from its status."""
         if status is None:
             return None
+        if status == -guard.TOO_MUCH_MEMORY:
+            return f"used more than {self._limits.memory_bytes // _MB:,} MB of memory"
+        if status == -guard.TOO_MANY_PROCESSES:
+            return f"ran more than {self._limits.processes} processes at once"
         if self._bwrap and status == 1 and stderr.startswith(_BWRAP_SPEAKS):
             return "could not be started in the sandbox"
         number = status - _ENDED_BY_SIGNAL if self._bwrap else -status
@@ -175,7 +168,7 @@ class LimitedChild:
         except _TooMuch:
             return f"wrote more than {self._limits.output_bytes:,} bytes"
         finally:
-            await _kill(process)
+            await _end(process)
         return None
 
 
@@ -225,6 +218,20 @@ async def _reading(budget: _Budget) -> AsyncIterator[tuple[_Stream, int]]:
         transport.close()
 
 
+def sweep(folder: Path | None = None) -> None:
+    """Remove the folders that a killed server left behind; those of other users are not ours."""
+    before = time.time() - LEFT_BEHIND_S
+    for place in (folder or Path(tempfile.gettempdir())).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            status = place.lstat()
+            if (
+                stat.S_ISDIR(status.st_mode)
+                and status.st_uid == os.geteuid()
+                and status.st_mtime < before
+            ):
+                shutil.rmtree(place, ignore_errors=True)
+
+
 def _check_arguments(argv: Sequence[str]) -> None:
     if not argv or not os.path.isabs(argv[0]):
         raise ValueError("a program is named by its absolute path")
@@ -258,41 +265,24 @@ def _rlimits(limits: Limits) -> str:
         (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files, limits.open_files),
-        (resource.RLIMIT_NPROC, limits.processes, limits.processes),
+        (resource.RLIMIT_NPROC, limits.tasks, limits.tasks),
         (resource.RLIMIT_CORE, 0, 0),
     )
     return ",".join(f"{which}:{soft}:{hard}" for which, soft, hard in pairs)
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """End the whole group, also what the program left behind it, and reap the program."""
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Have the guard end all that the program started, and reap it; else end its group."""
+    if process.stdin:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await process.wait()
+    except TimeoutError:
+        log.warning("child.guard_stuck")
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
-
-
-def _kill_daemons(home: Path) -> None:
-    """End what left the group (`setsid`) and still has the HOME that only its program was given."""
-    mark = b"HOME=" + os.fsencode(home)
-    for _ in range(_ROUNDS):
-        if not sum(_kill_marked(int(place.name), mark) for place in Path("/proc").glob("[0-9]*")):
-            return
-
-
-def _kill_marked(pid: int, mark: bytes) -> bool:
-    try:
-        descriptor = os.pidfd_open(pid)  # first, so that it is this process that is asked and ended
-    except OSError:
-        return False
-    try:
-        if mark not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            return False
-        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _not_started(exc: OSError) -> Ended:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from app import log
 from app.ports import Child, Ended
 from app.sandbox.bubblewrap import USER, find_bubblewrap
-from app.sandbox.child import DEFAULT_LIMITS, LimitedChild, Limits
+from app.sandbox.child import DEFAULT_LIMITS, LimitedChild, Limits, sweep
 
 LOOPBACK = ("127.0.0.1", 0)
 PROBE_LIMITS = Limits(wall_s=5, cpu_s=2)
@@ -89,6 +89,7 @@ class Sandbox:
         return await asyncio.shield(self._found)
 
     async def _find_out(self) -> Isolation:
+        await asyncio.to_thread(sweep)
         found = await probe(self._bwrap)
         log.event("sandbox.found", isolation=found.describe())
         return found
