@@ -47,22 +47,25 @@ GIT = ("git", "-c", "core.fsmonitor=false")
 ATTRIBUTES, AGENTS = ".gitattributes", "AGENTS.md"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DiffChanges:
     """A change that is only a diff. Files that it adds can be read from it; others from `folder`,
     where it holds them as the diff leaves them."""
 
     raw: bytes
     folder: Path | None = None
+    _files: Mapping[str | None, FileDiff] = field(init=False, repr=False)
 
     async def open(self, target: Target) -> Change:
+        diff = await asyncio.to_thread(parse_diff, self.raw)
+        self._files = {file.new_path: file for file in diff.files}
         return Change(
             pull=None,
             title="",
             body="",
             head_sha=None,
             base_sha=None,
-            diff=await asyncio.to_thread(parse_diff, self.raw),
+            diff=diff,
             config=Config(),
         )
 
@@ -70,7 +73,7 @@ class DiffChanges:
         """Nobody else moves this head."""
 
     async def read(self, change: Change, path: str) -> bytes | None:
-        file = next((f for f in change.diff.files if f.new_path == path), None)
+        file = self._files.get(path)
         if file is None:
             return None
         if file.old_path is None:
