@@ -106,6 +106,7 @@ _GENERATED = compile_list(
     *.pb.go *.pb.cc *.pb.h *.pb.swift *_pb2.py *_pb2.pyi *_pb2_grpc.py *_pb.js *_pb.ts *_pb.d.ts
     *_grpc_pb.js *.pb.rs zz_generated.* *_generated.go *.generated.* *.g.dart *.freezed.dart *.g.cs
     *.g.i.cs *.designer.cs *.Designer.cs **/__generated__/** *.snap *.js.map *.css.map *.mjs.map
+    **/dist/**/*.js **/dist/**/*.cjs **/dist/**/*.mjs **/dist/**/*.css **/dist/**/*.d.ts
     *.xcuserstate project.pbxproj gradlew gradlew.bat mvnw mvnw.cmd
     """
 )

@@ -63,6 +63,11 @@ def change_of(path: str, hunk: str) -> FileDiff:
         ("api/v1/a.pb.go", FileClass.GENERATED),
         ("api/a_pb2.py", FileClass.GENERATED),
         ("src/__generated__/types.ts", FileClass.GENERATED),
+        ("dist/index.js", FileClass.GENERATED),
+        ("packages/a/dist/esm/a.d.ts", FileClass.GENERATED),
+        ("dist/package-lock.json", FileClass.LOCK_FILE),
+        ("dist/build.sh", FileClass.SOURCE),
+        ("distance/a.js", FileClass.SOURCE),
     ],
 )
 def test_a_path_tells_the_class(path: str, expected: FileClass) -> None:
