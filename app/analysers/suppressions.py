@@ -43,14 +43,14 @@ _KINDS = (
     _Kind(
         "silenced-security",
         Area.SECURITY,
-        Priority.P3,
+        Priority.P2,
         "A warning about security is silenced",
         "Nobody is warned of it again on this line.",
         _any_of(
             r"#\s*nosec\b",
             r"//\s*#nosec\b",
             r"//\s*nolint:[\w,]*\bgosec\b",
-            r"#\s*noqa:\s*(?:\w+[,\s]+)*S\d",
+            r"#\s*noqa:\s*(?:\w+[,\s]+)*S(?!101\b)\d",
             r"(?:eslint|oxlint)-disable[\w-]*\s.*(?:security/|no-eval|no-implied-eval|no-script-url)",
             r"\b(?:nosemgrep|NOSONAR)\b",
             r"#\s*(?:zizmor: ignore|checkov:skip|tfsec:ignore|trivy:ignore|kics-scan ignore)",
