@@ -40,17 +40,25 @@ def _pattern(suffixes: frozenset[str], regex: str) -> _Pattern:
     return _Pattern(suffixes, re.compile(regex))
 
 
+_RUBY_TEST = r"\s*(?:RSpec\.)?(?:it|describe|context|specify|feature|scenario)\b.{1,300}?,\s*"
 _FOCUSED = (
     _pattern(_JAVASCRIPT, r"\s*(?:describe|it|test|context|suite|specify)\.only\s*[(.`]"),
     _pattern(_JAVASCRIPT, r"\s*(?:fdescribe|fit|fcontext)\s*\(\s*[\"'`]"),
     _pattern(words(".rb"), r"\s*(?:fdescribe|fit|fcontext|fspecify)\b[ (]*[\"']"),
+    _pattern(words(".rb"), _RUBY_TEST + r"(?::focus\b|focus: true)"),
     _pattern(words(".go"), r"\s*(?:FDescribe|FIt|FContext|FWhen)\(\s*\""),
 )
 _SKIPPED = (
-    _pattern(words(".py"), r"\s*@(?:pytest\.mark\.skip\b(?!if)|(?:unittest\.)?skip\()"),
+    _pattern(
+        words(".py"),
+        r"\s*@(?:pytest\.mark\.(?:skip\b(?!if)|skipif\(True\b"
+        r"|xfail(?:\((?:reason=(?!.*strict=True).*)?\))?\s*$)"
+        r"|(?:unittest\.)?(?:skip\(|skipIf\(True\b|expectedFailure\b))"
+        r"|pytest\.skip\(.*allow_module_level=True",
+    ),
     _pattern(
         _JAVASCRIPT,
-        r"\s*(?:(?:describe|it|test|context|suite)\.skip|xdescribe|xit|xtest|xcontext)"
+        r"\s*(?:(?:describe|it|test|context|suite)\.(?:skip|failing|fixme)|xdescribe|xit|xtest|xcontext)"
         r"(?:\.each\s*\(.*\))?\s*\(\s*[\"'`]",
     ),
     _pattern(words(".go"), r"\t[tb]\.(?:Skip|Skipf|SkipNow)\("),
@@ -58,8 +66,21 @@ _SKIPPED = (
     _pattern(words(".rs"), r"\s*#\[ignore\b"),
     _pattern(words(".cs"), r"\s*\[(?:Ignore\b|(?:Fact|Theory)\(Skip\s*=)"),
     _pattern(words(".rb"), r"\s*(?:xdescribe|xit|xcontext|xspecify)\b[ (]*[\"']"),
+    _pattern(words(".rb"), _RUBY_TEST + r"(?::skip\b|skip:|:pending\b|pending:)"),
     _pattern(words(".exs"), r"\s*@tag :skip\b"),
 )
+_SKIPPED_WITHIN = (
+    _pattern(
+        words(".py"),
+        r"\s*(?:pytest\.(?:skip|xfail)\(|self\.skipTest\(|raise (?:unittest\.)?SkipTest\b)",
+    ),
+    _pattern(_JAVASCRIPT, r"\s*this\.skip\(\)"),
+    _pattern(words(".rb"), r"\s*(?:skip|pending)\s*(?:$|[(\"'](?!.*\b(?:if|unless)\b))"),
+    _pattern(words(".php"), r"\s*(?:\$this->|self::|static::)markTest(?:Skipped|Incomplete)\("),
+)
+"""Skips the test that it is a statement of; deeper within, it depends on something."""
+_MAX_ABOVE = 30
+"""Lines above such a statement in which its test is looked for."""
 _ASSERTION = re.compile(
     r"\bassert|\bexpect|\bshould\b|\.should|\brequire\.|\bverify|\bcheck|\bensure|\bfail\b|\braises\b"
     r"|\b(?:EXPECT|ASSERT|REQUIRE|CHECK)_?|\bt\.(?:Error|Fatal)|\bmust|\bXCT|\bpanic|\bok\(|\bis\("
@@ -68,17 +89,20 @@ _ASSERTION = re.compile(
 )
 _CERTAIN_ASSERTION = re.compile(
     r"\s*(?:await\s+)?(?:assert\b|assert[A-Z_]\w*[!(.]|self\.assert\w+\(|Assert\.\w+\(|expect\s*\("
-    r"|require\.\w+\(t\b|assert\.\w+\(|(?:EXPECT|ASSERT)_\w+\(|assert_\w+[ (]|\$this->assert\w+\()"
+    r"|require\.\w+\(t\b|assert\.\w+\(|(?:EXPECT|ASSERT)_\w+\(|assert_\w+[ (]"
+    r"|(?:\$this->|self::|static::)assert\w+\(|t\.(?:Error|Fatal)f?\((?!.*\berr\b))"
 )
 _CHECKS_NOTHING = re.compile(
-    r"\s*(?:#|//|/\*|--|assert True\s*(?:$|[#,])|expect\(true\)\.to(?:Be|Equal)\(true\)"
-    r"|self\.assertTrue\(True\)|assertTrue\(true\))"
+    r"\s*(?:#|//|/\*|--|assert!?[ (]\s*(?:True|true|1)\s*(?:$|[#,)])"
+    r"|assert\.(?:True|ok)\((?:t, )?true|expect\((?:true|false|null|\d{1,9})\)\.to|(?:[\w$]+(?:\.|->|::))?assertTrue\([Tt]rue\)"
+    r"|(?:[\w$]+(?:\.|->|::))?assert(?:Equals?|Same)\((\d+), \1\))"
 )
 _CALL = re.compile(
     r"\s*(?:await\s+)?(?!(?:print|echo|puts|log|console|fmt|dbg|System)\b)[\w.]+!?\("
 )
 _CHECKED = re.compile(r"\b(?!assert\b|expect\b)\w+\b(?!\s*[!(])")
 """What an assertion names beside the functions that it calls."""
+_TEXT = re.compile(r"\"[^\"]*\"|'[^']*'")
 _WORD = re.compile(r"\w+")
 _BEGINS_TEST = re.compile(
     r"\s*(?:(?:async )?def test|class \w*Test|func Test"
@@ -142,6 +166,8 @@ def _switched_off(file: FileDiff) -> Iterator[Candidate]:
                 yield _focused(file, line)
             elif _is_one_of(_SKIPPED, file, line):
                 yield _skipped(file, line, is_old=_is_on_old_test(hunk, at))
+            elif _is_one_of(_SKIPPED_WITHIN, file, line) and (test := _test_around(hunk, at)):
+                yield _skipped(file, line, is_old=test.kind == " ")
 
 
 def _is_one_of(patterns: tuple[_Pattern, ...], file: FileDiff, line: Line) -> bool:
@@ -156,6 +182,19 @@ def _is_on_old_test(hunk: Hunk, at: int) -> bool:
         return True
     below = (line for line in hunk.lines[at + 1 :] if line.kind != "-")
     return next((line.kind == " " for line in below if not _HEADS.match(line.text)), False)
+
+
+def _test_around(hunk: Hunk, at: int) -> Line | None:
+    """Return the first line of the test that a line is a statement of, if the hunk shows it."""
+    depth = _depth(hunk.lines[at])
+    for above in reversed(hunk.lines[max(0, at - _MAX_ABOVE) : at]):
+        if above.kind != "-" and above.text.strip(" \t{") and _depth(above) < depth:
+            return above if _BEGINS_TEST.match(above.text[:MAX_LINE]) else None
+    return None
+
+
+def _depth(line: Line) -> int:
+    return len(line.text) - len(line.text.lstrip())
 
 
 def _focused(file: FileDiff, line: Line) -> Candidate:
@@ -178,7 +217,7 @@ def _skipped(file: FileDiff, line: Line, *, is_old: bool) -> Candidate:
         rule="skipped-test",
         priority=Priority.P2 if is_old else Priority.P3,
         confidence=0.8,
-        title="A test that ran is now skipped" if is_old else "A new test is skipped",
+        title="A test need not pass any more" if is_old else "A new test need not pass",
         body="What it checks can break without a test that fails.",
         trigger="The code that it covers changes.",
     )
@@ -216,7 +255,7 @@ def _lost(hunk: Hunk, moved: frozenset[str]) -> Iterator[Line]:
 
 def _is_handed_on(line: Line, calls: list[frozenset[str]]) -> bool:
     """Whether all that an assertion named went into one call: a function's of the tests' own."""
-    named = set(_CHECKED.findall(line.text[:MAX_LINE]))
+    named = set(_CHECKED.findall(_TEXT.sub("", line.text[:MAX_LINE])))
     return bool(named) and any(named <= call for call in calls)
 
 

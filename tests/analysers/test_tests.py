@@ -39,7 +39,7 @@ async def test_a_finding_is_told_whole() -> None:
                 area=Area.TESTS,
                 priority=Priority.P2,
                 confidence=0.8,
-                title="A test that ran is now skipped",
+                title="A test need not pass any more",
                 body="What it checks can break without a test that fails.",
                 trigger="The code that it covers changes.",
                 evidence="@pytest.mark.skip",
@@ -70,6 +70,15 @@ async def test_a_finding_is_told_whole() -> None:
         ("tests/a.rs", "#[ignore]", "skipped-test"),
         ("Acme.Tests/ATests.cs", '    [Fact(Skip = "later")]', "skipped-test"),
         ("spec/a_spec.rb", "  xit 'a' do", "skipped-test"),
+        ("spec/a_spec.rb", "  it 'a', :skip do", "skipped-test"),
+        ("spec/a_spec.rb", "  it 'a', focus: true do", "focused-test"),
+        ("spec/a_spec.rb", "RSpec.describe A, :focus do", "focused-test"),
+        ("tests/test_a.py", "@pytest.mark.skipif(True, reason='x')", "skipped-test"),
+        ("tests/test_a.py", "@pytest.mark.xfail", "skipped-test"),
+        ("tests/test_a.py", "@pytest.mark.xfail(reason='x')", "skipped-test"),
+        ("tests/test_a.py", "    @unittest.expectedFailure", "skipped-test"),
+        ("tests/test_a.py", "pytest.skip('x', allow_module_level=True)", "skipped-test"),
+        ("a.test.ts", "test.failing('a', () => {});", "skipped-test"),
         ("test/a_test.exs", "  @tag :skip", "skipped-test"),
     ],
 )
@@ -86,6 +95,9 @@ async def test_each_framework_is_understood(path: str, line: str, rule: str) -> 
         ("tests/test_a.py", "        pytest.skip('no database')"),
         ("tests/test_a.py", "text = '@pytest.mark.skip'"),
         ("tests/test_a.py", "@pytest.mark.xfail(strict=True)"),
+        ("tests/test_a.py", "@pytest.mark.xfail(reason='x', strict=True)"),
+        ("tests/test_a.py", "@pytest.mark.xfail(sys.platform == 'win32', reason='x')"),
+        ("spec/a_spec.rb", "  it 'a', :slow do"),
         ("a.test.ts", "await page.fit(1);"),
         ("a.test.ts", "test.skip(process.platform === 'win32', 'x');"),
         ("a.test.ts", "// it.only('a')"),
@@ -134,6 +146,33 @@ async def test_a_skip_on_an_old_test_counts_for_more(
     assert [(c.rule, c.priority) for c in found.candidates] == [("skipped-test", priority)]
 
 
+@pytest.mark.parametrize(
+    ("path", "test", "skip"),
+    [
+        ("tests/test_a.py", "def test_a():\n", "    pytest.skip('later')\n"),
+        ("tests/test_a.py", "  def test_a(self):\n    'It.'\n", "    self.skipTest('x')\n"),
+        ("tests/test_a.py", "async def test_a():\n", "    raise unittest.SkipTest\n"),
+        ("spec/a_spec.rb", "  it 'a' do\n", "    skip 'later'\n"),
+        ("spec/a_spec.rb", "  it 'a' do\n", "    pending\n"),
+        ("tests/ATest.php", "public function testA()\n{\n", "  $this->markTestSkipped('x');\n"),
+        ("a.test.js", "it('a', function () {\n", "  this.skip();\n"),
+    ],
+)
+async def test_a_skip_within_a_test_is_told_if_nothing_decides_over_it(
+    path: str, test: str, skip: str
+) -> None:
+    after = "x\n"
+    decides = "    if later:\n"
+
+    found = await analyse({path: test + skip + after}, {path: test + after})
+    of_new = await analyse({path: test + skip + after})
+    decided = await analyse({path: test + decides + "     " + skip + after}, {path: test + after})
+
+    assert [(c.rule, c.priority) for c in found.candidates] == [("skipped-test", Priority.P2)]
+    assert [(c.rule, c.priority) for c in of_new.candidates] == [("skipped-test", Priority.P3)]
+    assert told(decided) == []
+
+
 async def test_a_skip_that_only_moved_is_left_alone() -> None:
     old = "@pytest.mark.skip\ndef test_a():\n    a()\n"
 
@@ -162,6 +201,8 @@ async def test_an_assertion_that_was_taken_out_is_told_where_it_stood() -> None:
         ("src/test/java/ATest.java", "void a() {\n  x();\n  assertEquals(1, a);\n}\n", "assert"),
         ("tests/a_test.cc", "TEST(A, B) {\n  x();\n  EXPECT_EQ(1, a);\n}\n", "EXPECT"),
         ("tests/ATest.php", "function testA() {\n  x();\n  $this->assertTrue($a);\n}\n", "assert"),
+        ("tests/ATest.php", "function testA() {\n  x();\n  self::assertSame(1);\n}\n", "assert"),
+        ("a_test.go", 'func TestA(t *testing.T) {\n\tx()\n\tt.Fatalf("got %d", got)\n}\n', "Fatal"),
         ("tests/test_a.py", "def test_a():\n    x()\n    self.assertTrue(a)\n", "self"),
     ],
 )
@@ -204,6 +245,10 @@ async def test_a_test_that_checks_otherwise_or_is_gone_is_left_alone(new: str) -
         ("a.test.ts", "expect(s).toBe(1);", "// expect(s).toBe(1);", True),
         ("tests/test_a.py", "assert s == 1", "assert True", True),
         ("a.test.ts", "expect(s).toBe(1);", "expect(true).toBe(true);", True),
+        ("a.test.ts", "expect(s).toBe(1);", "expect(1).toBe(1);", True),
+        ("tests/test_a.py", "self.assertEqual(s, 1)", "self.assertEqual(1, 1)", True),
+        ("a_test.go", 't.Fatalf("got %d", got)', "check(t, got, 3)", False),
+        ("a_test.go", "t.Fatal(err)", "x()", False),
     ],
 )
 async def test_a_check_that_went_into_a_function_is_left_alone(
