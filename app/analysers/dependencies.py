@@ -240,6 +240,17 @@ def _claims(path: str, was: Manifest, now: Manifest) -> Iterator[_Claim]:
             yield from _looser(path, old, one, was)
     yield from _scripts(was, now)
     yield from _registries(was.registries, now.registries)
+    for host in now.unchecked:
+        if host not in was.unchecked:
+            yield _Claim(
+                "unchecked-host",
+                Priority.P1,
+                0.8,
+                f"Certificates of `{_shown(host)}` are not checked",
+                "Anyone on the way can put in packages of their own.",
+                "Somebody installs the dependencies.",
+                (host,),
+            )
 
 
 def _source(path: str, old: Requirement | None, one: Requirement) -> Iterator[_Claim]:
@@ -371,7 +382,10 @@ def _unlocked(
     replaced = {one.name for key, one in now.requirements.items() if key.startswith("replace")}
     for key, one in now.requirements.items() if lock else ():
         section = key.partition("\0")[0]
-        is_locked = section not in ("build", "uv", "replace") and one.source is not Source.PATH
+        is_locked = (
+            section not in ("build", "uv", "replace", "repositories")
+            and one.source is not Source.PATH
+        )
         if is_locked and one.name not in replaced and was.requirements.get(key) != one:
             name, lock_name = basename(path), basename(lock)
             yield _Claim(

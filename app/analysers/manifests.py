@@ -49,11 +49,13 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a manifest says. `requirements` by section and name; `registries` are URLs."""
+    """What a manifest says. `requirements` by section and name; `registries` are URLs, `unchecked`
+    hosts whose certificates are not looked at."""
 
     requirements: Mapping[str, Requirement] = field(default_factory=dict)
     scripts: Mapping[str, str] = field(default_factory=dict)
     registries: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     is_published: bool = False
 
 
@@ -122,9 +124,7 @@ def _npm(text: str) -> Manifest:
     data = json.loads(text)
     return Manifest(
         requirements=_by_key(
-            (section, _npm_requirement(name, spec))
-            for section in _NPM_SECTIONS
-            for name, spec in _strings(data.get(section)).items()
+            (section, _npm_requirement(name, spec)) for section, name, spec in _npm_entries(data)
         ),
         scripts={
             name: command
@@ -134,6 +134,21 @@ def _npm(text: str) -> Manifest:
         registries=tuple(_strings(data.get("publishConfig")).get("registry", "").split()),
         is_published=data.get("private") is not True,
     )
+
+
+def _npm_entries(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """List section, name and what is asked for; what is put in others' place can be nested."""
+    for section in _NPM_SECTIONS:
+        for name, spec in _strings(data.get(section)).items():
+            yield section, name, spec
+    replaced = [data.get("overrides"), data.get("resolutions")]
+    replaced.append(data["pnpm"].get("overrides") if "pnpm" in data else None)
+    while replaced:
+        table = replaced.pop()
+        if isinstance(table, dict):
+            replaced += table.values()
+            for name, spec in _strings(table).items():
+                yield "overrides", name, spec
 
 
 def _npm_requirement(name: str, spec: str) -> Requirement:
@@ -157,6 +172,7 @@ def _npm_room(spec: str) -> Room:
 
 _PEP_508 = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:@\s*(\S+)|([^;#]*))")
 _PIP_INDEX = re.compile(r"(?:-i|--index-url|--extra-index-url|-f|--find-links)[ =]\s*(\S+)")
+_TRUSTED_HOST = re.compile(r"(?:--)?trusted-host[ =]+(\S+)")
 _EGG = re.compile(r"[#&]egg=([\w.-]+)")
 
 
@@ -166,7 +182,12 @@ def _pip(text: str) -> Manifest:
     return Manifest(
         requirements=_by_key(("", one) for line in lines if (one := _pip_line(line))),
         registries=tuple(found[1] for found in indexes if found),
+        unchecked=_unchecked(lines),
     )
+
+
+def _unchecked(lines: list[str]) -> tuple[str, ...]:
+    return tuple(found[1] for line in lines if (found := _TRUSTED_HOST.match(line)))
 
 
 def _pip_line(line: str) -> Requirement | None:
@@ -306,6 +327,10 @@ def _cargo_entries(data: dict[str, Any]) -> Iterator[tuple[str, Requirement]]:
             for name, spec in tables.get(section, {}).items():
                 if one := _table_requirement(name, spec, _cargo_room):
                     yield f"{place} {section}", one
+    for place, table in data.get("patch", {}).items():
+        for name, spec in table.items():
+            if one := _table_requirement(name, spec, _cargo_room):
+                yield f"patch {place}", one
 
 
 def _cargo_room(spec: str) -> Room:
@@ -379,10 +404,14 @@ _COMPOSER_INSTALL = tuple(
 )
 
 
+_COMPOSER_REPOSITORIES = ("vcs", "git", "github", "gitlab", "bitbucket", "svn", "hg")
+
+
 def _composer(text: str) -> Manifest:
     data = json.loads(text)
     repositories = data.get("repositories", [])
     listed = repositories.values() if isinstance(repositories, dict) else repositories
+    places = [said for one in listed if "url" in (said := _strings(one))]
     scripts = data.get("scripts", {})
     return Manifest(
         requirements=_by_key(
@@ -390,14 +419,24 @@ def _composer(text: str) -> Manifest:
             for section in ("require", "require-dev")
             for name, spec in _strings(data.get(section)).items()
             if "/" in name
+        )
+        | _by_key(
+            ("repositories", _remote(_of_repository(one["url"]), one["url"], is_git=True))
+            for one in places
+            if one.get("type") in _COMPOSER_REPOSITORIES
         ),
         scripts={
             name: command if isinstance(command, str) else " ".join(command)
             for name, command in scripts.items()
             if name in _COMPOSER_INSTALL
         },
-        registries=tuple(filter(None, (_strings(one).get("url") for one in listed))),
+        registries=tuple(one["url"] for one in places if one.get("type") == "composer"),
     )
+
+
+def _of_repository(url: str) -> str:
+    """Name a repository by its owner and itself."""
+    return "/".join(re.split(r"[/:]", url.rstrip("/").removesuffix(".git"))[-2:])
 
 
 def _composer_room(spec: str) -> Room:
@@ -415,8 +454,9 @@ _REGISTRY_LINE = re.compile(
 
 
 def _registry_lines(text: str) -> Manifest:
-    found = (_REGISTRY_LINE.match(line) for line in text.split("\n"))
-    return Manifest(registries=tuple(one[1] for one in found if one))
+    lines = text.split("\n")
+    found = (_REGISTRY_LINE.match(line) for line in lines)
+    return Manifest(registries=tuple(one[1] for one in found if one), unchecked=_unchecked(lines))
 
 
 _READERS: Mapping[str, Callable[[str], Manifest]] = {

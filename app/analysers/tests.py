@@ -94,7 +94,8 @@ _CERTAIN_ASSERTION = re.compile(
 )
 _CHECKS_NOTHING = re.compile(
     r"\s*(?:#|//|/\*|--|assert!?[ (]\s*(?:True|true|1)\s*(?:$|[#,)])"
-    r"|assert\.(?:True|ok)\((?:t, )?true|expect\((?:true|false|null|\d{1,9})\)\.to|(?:[\w$]+(?:\.|->|::))?assertTrue\([Tt]rue\)"
+    r"|assert\.(?:True|ok)\((?:t, )?true|expect\((?:true|false|null|\d{1,9})\)\.to"
+    r"|(?:[\w$]+(?:\.|->|::))?assertTrue\([Tt]rue\)"
     r"|(?:[\w$]+(?:\.|->|::))?assert(?:Equals?|Same)\((\d+), \1\))"
 )
 _CALL = re.compile(

@@ -134,7 +134,10 @@ def test_where_a_requirement_comes_from(
         ("pyproject.toml", "[[tool.poetry.source]]\nurl = 'https://x.org/simple'"),
         ("Pipfile", "[[source]]\nurl = 'https://x.org/simple'"),
         ("Gemfile", "source 'https://x.org/simple'\n"),
-        ("composer.json", '{"repositories": [{"type": "vcs", "url": "https://x.org/simple"}]}'),
+        (
+            "composer.json",
+            '{"repositories": [{"type": "composer", "url": "https://x.org/simple"}]}',
+        ),
         ("package.json", '{"publishConfig": {"registry": "https://x.org/simple"}}'),
         (".npmrc", "@mine:registry=https://x.org/simple\n"),
         (".yarnrc.yml", 'npmRegistryServer: "https://x.org/simple"\n'),
@@ -182,3 +185,18 @@ def test_what_is_broken_is_no_manifest(kind: str, text: str) -> None:
 )
 def test_a_host_is_taken_from_a_url(url: str, host: str) -> None:
     assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("requirements.txt", "--trusted-host x.org\n"),
+        ("requirements.txt", "--trusted-host=x.org\n"),
+        ("pip.conf", "[global]\ntrusted-host = x.org\n"),
+    ],
+)
+def test_hosts_whose_certificates_are_not_looked_at_are_found(kind: str, text: str) -> None:
+    manifest = parse_manifest(kind, text)
+
+    assert manifest is not None
+    assert manifest.unchecked == ("x.org",)
