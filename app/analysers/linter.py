@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from app.analysers.added import added_lines, at_line, before, fold, is_test, quote
+from app.analysers.scripts import may_be_script, with_suffix
 from app.analysers.standing import Spoken, find_old
 from app.ports import Child, Found
 from app.review.classes import classify, is_reviewable
@@ -32,7 +33,9 @@ MAX_BYTES = 1_000_000
 MAX_ALL_BYTES = 20_000_000
 MAX_FILES = 1_000
 MAX_LINE = 2_000
-"""Characters; longer lines are generated or minified."""
+"""Characters; of longer lines, which most often are generated, only what is urgent is told."""
+QUOTED = 200
+"""Characters of a longer line that are quoted: its beginning is shown."""
 MAX_WEIGHED = 50
 """Of what is said of a change, so much is looked at for whether it is likely harmless."""
 MAX_MODULE = 200_000
@@ -155,16 +158,20 @@ class Linter:
         return self._tool.name
 
     def wants(self, path: str) -> bool:
-        """Say whether the program knows such files."""
-        return self._tool.wants(path)
+        """Say whether the program may know such a file."""
+        return self._tool.wants(path) or may_be_script(path)
 
     async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
         """Run the program over the changed files, and over what those were of which it says
         something; keep what it says of added lines and did not say of those in their place."""
-        wanted = [f for f in change.diff.files if f.path in files and self.wants(f.path)]
+        wanted = [
+            f
+            for f in change.diff.files
+            if f.path in files and self._tool.wants(with_suffix(f.path, files[f.path]))
+        ]
         admitted, refused = await asyncio.to_thread(_admit, wanted, files)
         names = {
-            f"{number:04}/{self._tool.rename(path)}": path
+            f"{number:04}/{self._tool.rename(with_suffix(path, files[path]))}": path
             for number, path in enumerate(admitted, 1)
         }
         named = {name: admitted[path] for name, path in names.items()}
@@ -221,10 +228,10 @@ class Linter:
         module = text.decode("utf-8", "surrogateescape")
         for one in self._tool.sift(said):
             line = lines.get(one.line)
-            if line is None or len(line) > MAX_LINE or one.is_trouble:
+            rule = None if line is None or one.is_trouble else self._tool.judge(one, in_test)
+            if line is None or rule is None:
                 continue
-            rule = self._tool.judge(one, in_test)
-            if rule is None:
+            if len(line) > MAX_LINE and not rule.priority.at_or_above(Priority.P1):
                 continue
             if one.code in self._tool.weighed and next(weighings, None) is not None:
                 code = _lines(module, one.line, one.end)
@@ -382,7 +389,7 @@ def _candidate(
         title=rule.title or cut(mask(said.message), _MAX_TITLE, "…"),
         body=rule.body,
         trigger=rule.trigger,
-        evidence=quote(line),
+        evidence=quote(line if len(line) <= MAX_LINE else line[:QUOTED]),
         location=at_line(path, said.line),
         source=source,
         rule=said.code,
@@ -392,6 +399,6 @@ def _candidate(
 
 def _edited(line: str, edit: Edit | None) -> str | None:
     """Apply a fix; a line that is not shown as it is gets none, because nor would the fix be."""
-    if edit is None or hides_something(line):
+    if edit is None or len(line) > MAX_LINE or hides_something(line):
         return None
     return line[: edit.start - 1] + edit.text + line[edit.end - 1 :]

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from app.analysers import ast_grep
 from app.analysers.conflicts import Conflicts
 from app.analysers.dependencies import Dependencies
-from app.analysers.languages import Languages
+from app.analysers.languages import Languages, Missing
 from app.analysers.linter import Linter, Tool, find_program
 from app.analysers.oxlint import OXLINT
 from app.analysers.ruff import RUFF
@@ -27,19 +27,18 @@ PROGRAMS: Mapping[str, Callable[[], Tool]] = MappingProxyType(
         "ast-grep": ast_grep.build_tool,
     }
 )
-"""Those that are not installed are left out; what only they know is then not analysed."""
+"""Those that are not installed name what they would have read."""
 
 
 def build_finders(child: Child) -> tuple[Finder, ...]:
     """Build every analyser; those that are programs run in `child`."""
-    linters = tuple(
-        Linter(child, build(), binary)
-        for name, build in PROGRAMS.items()
-        if (binary := find_program(name))
-    )
+    tools = [build() for build in PROGRAMS.values()]
     return (
-        *linters,
-        Languages(linters),
+        *(
+            Linter(child, tool, binary) if (binary := find_program(tool.name)) else Missing(tool)
+            for tool in tools
+        ),
+        Languages(tools),
         Secrets(),
         Unicode(),
         Conflicts(),

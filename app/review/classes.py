@@ -184,9 +184,9 @@ def classify(file: FileDiff, attributes: Attributes = ()) -> FileClass:
     for file_class in (FileClass.BINARY, FileClass.GENERATED, FileClass.VENDORED, FileClass.DOCS):
         if said.get(file_class):
             return file_class
-    found = _class_of_path(file.path) or _class_of_text(file) or _class_of_type(file.path)
+    found = _class_of_path(file.path) or _class_of_text(file) or class_of_name(file.path)
     if said.get(found) is False:
-        return _class_of_type(file.path)
+        return class_of_name(file.path)
     return found
 
 
@@ -255,7 +255,8 @@ def _head(file: FileDiff, kind: str) -> Iterator[Line]:
     return (line for line in lines if line.kind in (kind, " "))
 
 
-def _class_of_type(path: str) -> FileClass:
+def class_of_name(path: str) -> FileClass:
+    """Say what kind of file this is as far as its name alone tells; else it is source."""
     name = basename(path)
     stem, suffix = splitext(name)
     suffix = suffix.lower()

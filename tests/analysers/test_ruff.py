@@ -288,10 +288,13 @@ async def test_a_file_that_is_too_large_is_not_analysed_and_the_others_are() -> 
     assert told(found) == [("F821", "b.py", 1)]
 
 
-async def test_a_very_long_line_is_not_quoted() -> None:
-    found = await analyse({"a.py": f"print(missing, '{'a' * 500_000}')\n"})
+async def test_of_a_very_long_line_only_what_is_urgent_is_told_and_its_beginning_quoted() -> None:
+    long = f"print(missing, 1 is 1, '{'a' * 500_000}')\n"
 
-    assert found == Found(finder="ruff")
+    found = await analyse({"a.py": long})
+
+    assert told(found) == [("F821", "a.py", 1)]
+    assert found.candidates[0].evidence == long[:200]
 
 
 async def test_a_file_with_carriage_returns_inside_of_lines_is_not_analysed() -> None:

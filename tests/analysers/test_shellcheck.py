@@ -86,3 +86,9 @@ async def test_what_cannot_be_parsed_is_not_analysed(code: str) -> None:
 @pytest.mark.parametrize(("path", "wanted"), [("a.sh", True), ("b.bats", True), ("a.zsh", False)])
 def test_shell_scripts_are_wanted(path: str, wanted: bool) -> None:
     assert SHELLCHECK.wants(path) is wanted
+
+
+async def test_a_script_without_a_suffix_is_read() -> None:
+    found = await analyse(SHELLCHECK, {"bin/run": '#!/usr/bin/env bash\nrm -rf "$1/"*\n'})
+
+    assert told(found) == [("SC2115", "bin/run", 2)]
