@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from app.analysers.added import words
-from app.analysers.filled import is_harmless
+from app.analysers.filled import is_constant, is_harmless
 from app.analysers.linter import Rule, Said, Tool
 from app.review.focus import Area
 from app.review.priority import Priority
@@ -37,14 +37,16 @@ _BY_SUFFIX = {suffix: name for name, suffixes in _NAMES.items() for suffix in su
 _WEIGHED = words(
     """
     go-error-ignored go-sql-from-string java-sql-from-string js-inner-html js-shell-from-string
-    js-sql-from-string
+    js-html-value js-html-in-jsx js-sql-from-string
     """
 )
-_SHELLS = ("child_process", "shelljs")
+_SHELLS = ("child_process", "shelljs", "cross-spawn", "execa")
 # `json.Marshal` of what is written there, which it can always write.
 _MARSHALS_LITERAL = re.compile(
     r"json\.Marshal(?:Indent)?\(&?(?:map\[string\]|\[\])?[\w.]+(?:\{\})?\{"
 )
+_HTML = re.compile(r"(?:innerHTML\s*=|outerHTML\s*=|__html\s*:)\s*([\w$.]+)")
+_CLEANS = r"[^\n]{0,200}(?i:saniti|purif|escap|stringify|encode)"
 _PARSES_GROUP = re.compile(r"strconv\.\w+\((\w+)\[")
 
 
@@ -85,7 +87,8 @@ def load_rules(folder: Path) -> tuple[str, Mapping[str, Rule]]:
     text = _SEPARATOR.join(path.read_text("utf-8") for path in sorted(folder.glob("*.yml")))
     written = yaml.safe_load_all(text)
     read = [msgspec.convert(rule, type=_RuleFile) for rule in written]
-    again = (rule.replace(_TSX, _TYPESCRIPT) for rule in text.split(_SEPARATOR) if _TSX in rule)
+    rules = text.split(_SEPARATOR)
+    again = (r.replace(_TSX, _TYPESCRIPT) for r in rules if _TSX in r and "jsx_" not in r)
     return _SEPARATOR.join((text, *again)), {rule.id: _meaning(rule) for rule in read}
 
 
@@ -137,10 +140,22 @@ def _is_mild(said: Said, code: str, module: str) -> bool:
     match said.code:
         case "js-shell-from-string":  # a function of its own that is called so
             return not any(name in module for name in _SHELLS)
+        case "js-html-value" | "js-html-in-jsx":
+            return _is_clean(code, module)
         case "go-error-ignored":
             return _cannot_fail(code, module)
         case _:
             return is_harmless(code, module)
+
+
+def _is_clean(code: str, module: str) -> bool:
+    """Whether the value is a constant of the file, or was made harmless in it."""
+    found = _HTML.search(code)
+    if found is None:
+        return False
+    name = found[1]
+    cleaned = re.search(rf"(?<![\w.]){re.escape(name)}\s*=(?!=){_CLEANS}", module)
+    return cleaned is not None or is_constant(name, module)
 
 
 def _cannot_fail(code: str, module: str) -> bool:

@@ -38,6 +38,11 @@ def is_harmless(code: str, module: str) -> bool:
     return bool(values) and unsure <= _constants(unsure, module)
 
 
+def is_constant(name: str, module: str) -> bool:
+    """Say whether only what is harmless is assigned to a name in a file."""
+    return name in _constants({name}, module)
+
+
 def _is_plain(value: str) -> bool:
     return bool(
         _CONSTANT.fullmatch(value) or _NUMBER.fullmatch(value) or _PLACEHOLDERS.search(value)

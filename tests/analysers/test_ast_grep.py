@@ -15,6 +15,8 @@ HITS = {
         "import { exec } from 'node:child_process';\nexec(`ls ${dir}`);",
         "require('child_process').exec(`ls ${dir}`);",
         'child_process.execSync("rm " + name);',
+        "import { spawn } from 'child_process';\nspawn(`ls ${dir}`, { shell: true });",
+        "import { spawn } from 'child_process';\nspawn('ls', [dir], { cwd: x, shell: '/bin/sh' });",
     ],
     "js-sql-from-string": [
         "db.query(`SELECT * FROM t WHERE id = ${id}`);",
@@ -34,6 +36,15 @@ HITS = {
         'el.outerHTML += "<b>" + name;',
         'document.write("<b>" + name);',
         'el.insertAdjacentHTML("beforeend", `<b>${name}</b>`);',
+    ],
+    "js-html-value": [
+        "el.innerHTML = message;",
+        "el.outerHTML = user.name;",
+        "async () => { el.innerHTML = await answer.text(); };",
+    ],
+    "js-html-in-jsx": [
+        "const a = <p dangerouslySetInnerHTML={{ __html: html }} />;",
+        "const a = <p dangerouslySetInnerHTML={{ __html: post.body }} />;",
     ],
     "go-shell-from-string": [
         'exec.Command("sh", "-c", "ls "+dir)',
@@ -85,6 +96,13 @@ SILENT = {
         'el.innerHTML = "<b>" + "x";',
         "el.innerHTML = `<b>${escapeHtml(name)}</b>`;",
         "el.innerHTML = DOMPurify.sanitize(text);",
+        "el.innerHTML = other.innerHTML;",
+        "el.innerHTML = ICON;",
+        "el.innerHTML = svg;",
+        "x = el.innerHTML;",
+        "spawn('ls', [dir]);",
+        "spawn('ls -l', { shell: true });",
+        "spawn(`ls ${dir}`, { shell: false });",
         "el.textContent = `<b>${name}</b>`;",
         "JSON.parse(text);",
     ],
@@ -124,12 +142,18 @@ def file_of(language: str, code: str) -> str:
             return f"\n\n{code}\n"
 
 
+def suffixes_of(rule: str) -> tuple[str, ...]:
+    if rule.endswith("jsx"):
+        return ("js", "jsx", "tsx")
+    return ("js", "ts", "tsx") if rule.startswith("js") else (rule.split("-")[0],)
+
+
 def cases() -> list[tuple[str, str, str]]:
     return [
         (rule, suffix, code)
         for rule, codes in HITS.items()
         for code in codes
-        for suffix in (("js", "ts", "tsx") if rule.startswith("js") else (rule.split("-")[0],))
+        for suffix in suffixes_of(rule)
     ]
 
 
@@ -155,6 +179,15 @@ async def test_what_only_looks_alike_is_left_alone(suffix: str, code: str) -> No
     assert found == Found(finder="ast-grep")
 
 
+@pytest.mark.parametrize(
+    "value", ["JSON.stringify(data)", "DOMPurify.sanitize(html)", "'<b>'", "CSS", "safeHtml"]
+)
+async def test_in_jsx_what_is_made_harmless_is_left_alone(value: str) -> None:
+    code = f"const a = <p dangerouslySetInnerHTML={{{{ __html: {value} }}}} />;\n"
+
+    assert await analyse(build_tool(), {"a.jsx": code}) == Found(finder="ast-grep")
+
+
 async def test_a_finding_says_what_the_rule_says() -> None:
     found = await analyse(build_tool(), {"a.go": file_of("go", "c.InsecureSkipVerify = true")})
 
@@ -177,6 +210,9 @@ def test_every_rule_is_tried_and_every_trial_has_its_rule() -> None:
     [
         ("a.js", "exec(`job-${name}`);"),
         ("a.js", "el.innerHTML = `<b>${items.length}</b>`;"),
+        ("a.js", "const text = DOMPurify.sanitize(x);\nel.innerHTML = text;"),
+        ("a.js", "const hint = '<b></b>';\nel.innerHTML = hint;"),
+        ("a.tsx", "const css = 'a: b';\nx = <style dangerouslySetInnerHTML={{ __html: css }} />;"),
         ("a.ts", "db.query(`SELECT a FROM ${TABLE} WHERE id = $1`, [id]);"),
         ("a.js", "db.query(`SELECT a FROM t WHERE id IN (${ids.map(() => '?').join()})`, ids);"),
         ("a.go", 'db.Query("SELECT a FROM t WHERE id IN ("+placeholders(len(ids))+")", ids...)'),
