@@ -7,7 +7,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import basename
 
@@ -15,12 +15,14 @@ from app.errors import Unusable
 from app.review.classes import LOCKS
 from app.review.config import CONFIG_PATH, Ceilings, Config, Configured, Layer
 from app.review.config_file import read_config
-from app.review.diff import FileDiff, parse_diff
+from app.review.diff import Diff, FileDiff, parse_diff
 from app.review.guidelines import agents_paths
 from app.review.pull import Change, NotInDiff, Sha, Target
 
 MAX_FILE = 1 << 20
 """Bytes of a working-tree file that are read for the analysers."""
+MAX_CHARACTERS = 2_000_000
+"""Characters of a file's hunks; GitHub shows and tells far less."""
 
 GIT_DIFF = [
     "git",
@@ -57,7 +59,7 @@ class DiffChanges:
     _files: Mapping[str | None, FileDiff] = field(init=False, repr=False)
 
     async def open(self, target: Target) -> Change:
-        diff = await asyncio.to_thread(parse_diff, self.raw)
+        diff = await asyncio.to_thread(_parse, self.raw)
         self._files = {file.new_path: file for file in diff.files}
         return Change(
             pull=None,
@@ -99,7 +101,7 @@ class GitChanges:
         self._top = Path(_line(await self._git(*GIT, "rev-parse", "--show-toplevel")))
         raw = await self._git(*GIT_DIFF, self.base, "--")
         base = await self._git(*GIT, "merge-base", "--end-of-options", self.base, "HEAD")
-        diff = await asyncio.to_thread(parse_diff, raw)
+        diff = await asyncio.to_thread(_parse, raw)
         files = await self._files_at_base()
         agents = agents_paths((file.path for file in diff.files), _named(AGENTS, files))
         configured = await self._configured(files)
@@ -179,6 +181,18 @@ class GitChanges:
             told = stderr.decode(errors="replace").strip()
             raise Unusable(f"git says: {told or f'exit status {process.returncode}'}")
         return stdout
+
+
+def _parse(raw: bytes) -> Diff:
+    """Parse a diff; of a file whose changes are too long only the name is kept."""
+    diff = parse_diff(raw)
+    return replace(diff, files=tuple(map(_bounded, diff.files)))
+
+
+def _bounded(file: FileDiff) -> FileDiff:
+    if sum(len(line.text) for hunk in file.hunks for line in hunk.lines) <= MAX_CHARACTERS:
+        return file
+    return replace(file, hunks=(), unread=f"more than {MAX_CHARACTERS:,} characters")
 
 
 def _line(output: bytes) -> str:

@@ -243,6 +243,17 @@ async def test_of_a_diff_only_files_that_it_adds_can_be_read() -> None:
     assert await changes.read(change, "none.py") is None
 
 
+async def test_of_a_file_with_too_long_changes_only_the_name_is_kept() -> None:
+    change = await DiffChanges(raw=added_files({"a.py": "\u202e" * 2_000_001, "b.py": "x"})).open(
+        NOWHERE
+    )
+
+    assert [(file.path, bool(file.hunks), file.unread) for file in change.diff.files] == [
+        ("a.py", False, "more than 2,000,000 characters"),
+        ("b.py", True, ""),
+    ]
+
+
 async def test_the_base_governs_the_review_and_the_working_tree_does_not(
     repository: Repository,
 ) -> None:

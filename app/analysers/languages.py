@@ -1,7 +1,7 @@
 """Says of which changed code no analyser, or not every one that knows it, can say anything."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from posixpath import splitext
 
 from app.analysers.added import words
@@ -39,14 +39,13 @@ class Languages:
     async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
         """Name each changed file of code that no tool knows."""
         unknown = await asyncio.to_thread(
-            lambda: {
-                path: REASON
-                for path, name in _reviewable(change, files)
-                if splitext(name)[1].lower() in _CODE
-                and not any(tool.wants(name) for tool in self._tools)
-            }
+            lambda: dict.fromkeys(_those(change, files, self._is_unknown), REASON)
         )
         return Found(finder=self.name, not_analysed=unknown or None)
+
+    def _is_unknown(self, name: str) -> bool:
+        is_code = splitext(name)[1].lower() in _CODE
+        return is_code and not any(tool.wants(name) for tool in self._tools)
 
 
 class Missing:
@@ -73,8 +72,11 @@ class Missing:
         return Found(finder=self.name, not_analysed=missed or None)
 
 
-def _reviewable(change: Change, files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """List the path of each file that people wrote, and with a script's suffix."""
+def _those(
+    change: Change, files: Mapping[str, bytes], are_meant: Callable[[str], bool]
+) -> Iterator[str]:
+    """List the files that people wrote and that are meant, by a name with a script's suffix."""
     for file in change.diff.files:
-        if file.new_path is not None and file.hunks and is_reviewable(classify(file)):
-            yield file.path, with_suffix(file.path, files.get(file.path, b""))
+        name = with_suffix(file.path, files.get(file.path, b""))
+        if file.new_path and file.hunks and are_meant(name) and is_reviewable(classify(file)):
+            yield file.path
