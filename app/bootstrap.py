@@ -518,7 +518,7 @@ async def _worker(
         publisher=GitHubPublisher(github),
         memory=store,
         models=_models(settings.model, model_http, asked, clock, store=store, ledger=ledger),
-        finders=build_finders(sandbox.child()),
+        finders=build_finders(sandbox.child(), store),
         syntax=_syntax(sandbox),
     )
     asking = Asking(

@@ -219,6 +219,14 @@ class Child(Protocol):
         """
 
 
+class Outputs(Protocol):
+    """What analysers printed, kept by the content of what they were given."""
+
+    async def output(self, key: str) -> bytes | None: ...
+
+    async def keep_output(self, key: str, stdout: bytes) -> None: ...
+
+
 class Syntax(Protocol):
     async def count_errors(
         self, language: Language, texts: Sequence[str]

@@ -65,9 +65,7 @@ class Missing:
     async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
         """Name each changed file that the program would be run on."""
         missed = await asyncio.to_thread(
-            lambda: {
-                path: MISSING for path, name in _reviewable(change, files) if self._tool.wants(name)
-            }
+            lambda: dict.fromkeys(_those(change, files, self._tool.wants), MISSING)
         )
         return Found(finder=self.name, not_analysed=missed or None)
 

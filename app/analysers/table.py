@@ -6,6 +6,7 @@ from types import MappingProxyType
 from app.analysers import ast_grep
 from app.analysers.conflicts import Conflicts
 from app.analysers.dependencies import Dependencies
+from app.analysers.kept import KeepingChild
 from app.analysers.languages import Languages, Missing
 from app.analysers.linter import Linter, Tool, find_program
 from app.analysers.oxlint import OXLINT
@@ -16,7 +17,7 @@ from app.analysers.suppressions import Suppressions
 from app.analysers.tests import Tests
 from app.analysers.unicode import Unicode
 from app.analysers.zizmor import ZIZMOR
-from app.ports import Child, Finder
+from app.ports import Child, Finder, Outputs
 
 PROGRAMS: Mapping[str, Callable[[], Tool]] = MappingProxyType(
     {
@@ -30,8 +31,9 @@ PROGRAMS: Mapping[str, Callable[[], Tool]] = MappingProxyType(
 """Those that are not installed name what they would have read."""
 
 
-def build_finders(child: Child) -> tuple[Finder, ...]:
-    """Build every analyser; those that are programs run in `child`."""
+def build_finders(child: Child, outputs: Outputs | None = None) -> tuple[Finder, ...]:
+    """Build every analyser; those that are programs run in `child`, and `outputs` keeps answers."""
+    child = KeepingChild(child, outputs) if outputs else child
     tools = [build() for build in PROGRAMS.values()]
     return (
         *(

@@ -1,4 +1,4 @@
-"""What we remember between runs: answers, receipts, coverage, budgets, values.
+"""What we remember between runs: answers, outputs, receipts, coverage, budgets, values.
 
 Knows which rows hold them; knows nothing of what they mean. Everything here may be asked twice.
 """
@@ -20,7 +20,7 @@ _OTHER_CODEX = "other_codex/"
 
 
 class Store:
-    """The ports Answers, Memory, Told and Pauses, and values that are kept by name."""
+    """The ports Answers, Outputs, Memory, Told and Pauses, and values that are kept by name."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -57,6 +57,29 @@ class Store:
             )
 
         await self._database.transact(write)
+
+    async def output(self, key: str) -> bytes | None:
+        """Return what a program printed when it was given the same."""
+
+        def read(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute(
+                "SELECT stdout FROM outputs WHERE input = ?", (key,)
+            ).fetchone()
+            return row["stdout"] if row else None
+
+        return await self._database.transact(read)
+
+    async def keep_output(self, key: str, stdout: bytes) -> None:
+        """Keep what a program printed; the first output of an input stays."""
+        now = self._clock.now()
+        await self._database.transact(
+            lambda connection: (
+                connection.execute(
+                    "INSERT INTO outputs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    (key, stdout, now),
+                ).rowcount
+            )
+        )
 
     async def recall(self, target: Target, run_id: RunId) -> History:
         """Tell what runs other than this one left open and covered on a pull request.

@@ -54,6 +54,13 @@ _FIRST: Migration = (
     )""",
     "CREATE INDEX answers_by_age ON answers (created_at)",
     """
+    CREATE TABLE outputs (
+        input TEXT PRIMARY KEY,
+        stdout BLOB NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL
+    )""",
+    "CREATE INDEX outputs_by_age ON outputs (created_at)",
+    """
     CREATE TABLE check_runs (
         run_id TEXT NOT NULL,
         head_sha TEXT NOT NULL,
@@ -148,6 +155,10 @@ CLEANING = (
     """
     DELETE FROM answers WHERE question IN (
         SELECT question FROM answers
+        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
+    """
+    DELETE FROM outputs WHERE input IN (
+        SELECT input FROM outputs
         WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
     """
     DELETE FROM budgets WHERE run_id IN (
