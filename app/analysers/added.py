@@ -1,15 +1,42 @@
 """What all analysers share: which lines they may speak of, how they quote them, and how often."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from app.ports import Found
 from app.review.classes import FileClass, classify
 from app.review.diff import FileDiff, Side
 from app.review.findings import Candidate, Location
 from app.review.masking import mask, visible
+from app.review.pull import Change
 
 MAX_OF_ONE_RULE = 3
 MAX_LINES_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDiff:
+    """A Finder that needs no whole file: `search` finds candidates in the change alone."""
+
+    name: str
+    search: Callable[[Change], Iterable[Candidate]]
+
+    def wants(self, path: str) -> bool:
+        """Say no: the diff is enough."""
+        return False
+
+    async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
+        """Find candidates; those of one rule that are many are folded."""
+        found = await asyncio.to_thread(lambda: fold(self.search(change)))
+        return Found(finder=self.name, candidates=found)
+
+
+def each_file(
+    search: Callable[[FileDiff], Iterable[Candidate]],
+) -> Callable[[Change], Iterable[Candidate]]:
+    """Search each file of a change by itself."""
+    return lambda change: (c for file in change.diff.files for c in search(file))
 
 
 def words(text: str) -> frozenset[str]:

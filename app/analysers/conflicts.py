@@ -1,16 +1,15 @@
 """Markers of a merge conflict that a change adds."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from app.analysers.added import added_lines, at_line, fold, is_test, quote
-from app.ports import Found
+from app.analysers.added import InDiff, added_lines, at_line, each_file, is_test, quote
 from app.review.diff import FileDiff
 from app.review.findings import Candidate
 from app.review.focus import Area
 from app.review.priority import Priority
-from app.review.pull import Change
 
+NAME = "conflicts"
 TITLE = "Conflict marker left in the file"
 BODY = "A merge was not finished: both sides stand in the file."
 TRIGGER = "The file is read or run."
@@ -19,21 +18,6 @@ TRIGGER = "The file is read or run."
 _MARKER = re.compile(r"(<{7}|>{7}) \S")
 _PROSE = (".adoc", ".md", ".rst", ".txt")
 """They explain conflicts, and underline and quote with the same characters."""
-
-
-class Conflicts:
-    """A Finder for conflict markers. Needs no whole file."""
-
-    name = "conflicts"
-
-    def wants(self, path: str) -> bool:
-        """Say no: the diff is enough."""
-        return False
-
-    async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
-        """Find one candidate for each conflict, or for a marker that was left of one."""
-        found = (c for file in change.diff.files for c in _in_file(file))
-        return Found(finder=self.name, candidates=fold(found))
 
 
 def _in_file(file: FileDiff) -> Iterator[Candidate]:
@@ -59,6 +43,9 @@ def _candidate(file: FileDiff, number: int, text: str) -> Candidate:
         trigger=TRIGGER,
         evidence=quote(text[:200]),
         location=at_line(file.path, number),
-        source=Conflicts.name,
+        source=NAME,
         rule="conflict-marker",
     )
+
+
+CONFLICTS = InDiff(name=NAME, search=each_file(_in_file))

@@ -95,30 +95,19 @@ _HARMLESS_IF_CONSTANT = frozenset({"S602", "S605"})
 # A loader of another name than PyYAML's is a variable, or a class that may well be safe.
 _OWN_LOADER = re.compile(r"unsafe loader `(?!(?:Base|C|CUnsafe|Full|CFull|Unsafe)?Loader`)")
 
-RULES: Mapping[str, Rule] = MappingProxyType(
+_BY_CODES: Mapping[str, Rule] = MappingProxyType(
     {
-        SYNTAX: _breaks(_NOT_PYTHON, 0.95, trigger=_IMPORTED),
-        "F404": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F406": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F407": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F501": _breaks("Python raises ValueError.", trigger=_FORMAT),
-        "F502": _breaks("Python raises TypeError.", trigger=_FORMAT),
-        "F503": _breaks("Python raises TypeError.", trigger=_FORMAT),
-        "F504": _wrong("A value that was passed does not appear.", trigger=_FORMAT),
+        "invalid-syntax": _breaks(_NOT_PYTHON, 0.95, trigger=_IMPORTED),
+        "F404 F406 F407 F621 F622 F701 F702 F704 F706 F707": _breaks(
+            _NOT_PYTHON, trigger=_IMPORTED
+        ),
+        "F501 F509 F521 F525": _breaks("Python raises ValueError.", trigger=_FORMAT),
+        "F502 F503 F507 F508": _breaks("Python raises TypeError.", trigger=_FORMAT),
+        "F504 F522 F523": _wrong("A value that was passed does not appear.", trigger=_FORMAT),
         "F505": _breaks("Python raises KeyError.", trigger=_FORMAT),
         "F506": _breaks("Python raises an error.", trigger=_FORMAT),
-        "F507": _breaks("Python raises TypeError.", trigger=_FORMAT),
-        "F508": _breaks("Python raises TypeError.", trigger=_FORMAT),
-        "F509": _breaks("Python raises ValueError.", trigger=_FORMAT),
-        "F521": _breaks("Python raises ValueError.", trigger=_FORMAT),
-        "F522": _wrong("A value that was passed does not appear.", trigger=_FORMAT),
-        "F523": _wrong("A value that was passed does not appear.", trigger=_FORMAT),
         "F524": _breaks("Python raises KeyError or IndexError.", trigger=_FORMAT),
-        "F525": _breaks("Python raises ValueError.", trigger=_FORMAT),
-        "F601": _wrong("Only the last value is kept."),
-        "F602": _wrong("Only the last value is kept."),
-        "F621": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F622": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
+        "F601 F602": _wrong("Only the last value is kept."),
         "F631": _wrong("The assertion can never fail.", 0.95),
         "F632": _wrong(
             "Whether equal constants are the same object is up to the interpreter.",
@@ -126,11 +115,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         ),
         "F633": _breaks("Python raises TypeError."),
         "F634": _wrong("The branch is always taken.", 0.95),
-        "F701": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F702": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F704": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F706": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
-        "F707": _breaks(_NOT_PYTHON, trigger=_IMPORTED),
         "F811": _wrong("The first definition is lost; for a test that means it never runs.", 0.7),
         "F821": _breaks("Python raises NameError.", 0.95),
         "F822": _breaks(
@@ -187,8 +171,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         ),
         # Functions that handlers call raise again, too.
         "PLE0704": _rule(Area.CORRECTNESS, Priority.P3, 0.4, "It fails outside of a handler."),
-        "PLE1205": _wrong("The message is lost and an error is printed.", trigger=_FORMAT),
-        "PLE1206": _wrong("The message is lost and an error is printed.", trigger=_FORMAT),
+        "PLE1205 PLE1206": _wrong("The message is lost and an error is printed.", trigger=_FORMAT),
         "PLE1310": _wrong("It strips any of these characters, not the word."),
         "PLE2502": _unsafe(
             "The code does not read as it runs.",
@@ -244,7 +227,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             title="`mark_safe` turns escaping off",
             trigger=_OUTSIDE,
         ),
-        "S323": _unsafe(
+        "S323 S501": _unsafe(
             _CERTIFICATE,
             Priority.P1,
             0.9,
@@ -256,13 +239,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             confidence=0.5,
             title="Weak hash function",
             trigger="The hash protects something.",
-        ),
-        "S501": _unsafe(
-            _CERTIFICATE,
-            Priority.P1,
-            0.9,
-            title="TLS certificates are not checked",
-            trigger="Somebody sits between both ends.",
         ),
         "S502": _unsafe(
             _CERTIFICATE,
@@ -287,8 +263,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             title="SSH host keys are not checked",
             trigger="Somebody sits between both ends.",
         ),
-        "S602": _unsafe(_SHELL, Priority.P1, 0.8, title=_SHELL_TITLE, trigger=_OUTSIDE),
-        "S605": _unsafe(_SHELL, Priority.P1, 0.8, title=_SHELL_TITLE, trigger=_OUTSIDE),
+        "S602 S605": _unsafe(_SHELL, Priority.P1, 0.8, title=_SHELL_TITLE, trigger=_OUTSIDE),
         "S608": _unsafe(
             "It can change the statement: pass it as a parameter.",
             confidence=0.6,
@@ -316,8 +291,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         ),
         "ASYNC100": _wrong("The timeout can never end it.", title="Timeout around nothing"),
         "ASYNC105": _wrong("It never runs.", title="A coroutine is not awaited"),
-        "ASYNC210": _blocks("A blocking HTTP request in an async function"),
-        "ASYNC212": _blocks("A blocking HTTP request in an async function"),
+        "ASYNC210 ASYNC212": _blocks("A blocking HTTP request in an async function"),
         "ASYNC220": _blocks("A blocking start of a process in an async function"),
         "ASYNC221": _blocks("A blocking run of a process in an async function"),
         "ASYNC222": _blocks("A blocking wait for a process in an async function"),
@@ -325,6 +299,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "ASYNC251": _blocks("Blocking `time.sleep` in an async function"),
     }
 )
+RULES = {code: rule for codes, rule in _BY_CODES.items() for code in codes.split()}
 
 _LETTERS = re.compile(r"[A-Z]*")
 _NIT = _rule(Area.CORRECTNESS, Priority.P3, 0.5, "It often hides a mistake.")

@@ -4,21 +4,19 @@ A comment that names the one rule that it silences is how checkers are meant to 
 left alone. The linters that we run hear none of them.
 """
 
-import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from app.analysers.added import added_lines, at_line, fold, quote
-from app.ports import Found
+from app.analysers.added import InDiff, added_lines, at_line, each_file, quote
 from app.review.classes import FileClass, classify
 from app.review.diff import FileDiff
 from app.review.findings import Candidate
 from app.review.focus import Area
 from app.review.priority import Priority
-from app.review.pull import Change
 
+NAME = "suppressions"
 MAX_LINE = 1_000
 """Characters that are searched; longer lines are no person's."""
 
@@ -96,23 +94,6 @@ _KINDS = (
 _TRIGGER = "A checker would have told of a mistake here."
 
 
-class Suppressions:
-    """A Finder for comments that silence checkers. Needs no whole file."""
-
-    name = "suppressions"
-
-    def wants(self, path: str) -> bool:
-        """Say no: the diff is enough."""
-        return False
-
-    async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
-        """Find one candidate for each comment that is new, not only moved."""
-        found = await asyncio.to_thread(
-            lambda: fold(c for file in change.diff.files for c in _in_file(file))
-        )
-        return Found(finder=self.name, candidates=found)
-
-
 def _in_file(file: FileDiff) -> Iterator[Candidate]:
     added = [
         (number, text, kind)
@@ -139,7 +120,7 @@ def _in_file(file: FileDiff) -> Iterator[Candidate]:
             trigger=_TRIGGER,
             evidence=quote(text),
             location=at_line(file.path, number),
-            source=Suppressions.name,
+            source=NAME,
             rule=kind.rule,
         )
 
@@ -147,3 +128,6 @@ def _in_file(file: FileDiff) -> Iterator[Candidate]:
 def _kind_of(text: str) -> _Kind | None:
     text = text[:MAX_LINE]
     return next((kind for kind in _KINDS if kind.regex.search(text)), None)
+
+
+SUPPRESSIONS = InDiff(name=NAME, search=each_file(_in_file))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from app.analysers import ast_grep
-from app.analysers.conflicts import Conflicts
+from app.analysers.conflicts import CONFLICTS
 from app.analysers.dependencies import Dependencies
 from app.analysers.kept import KeepingChild
 from app.analysers.languages import Languages, Missing
@@ -13,9 +13,9 @@ from app.analysers.oxlint import OXLINT
 from app.analysers.ruff import RUFF
 from app.analysers.secrets import Secrets
 from app.analysers.shellcheck import SHELLCHECK
-from app.analysers.suppressions import Suppressions
-from app.analysers.tests import Tests
-from app.analysers.unicode import Unicode
+from app.analysers.suppressions import SUPPRESSIONS
+from app.analysers.tests import TESTS
+from app.analysers.unicode import UNICODE
 from app.analysers.zizmor import ZIZMOR
 from app.ports import Child, Finder, Outputs
 
@@ -42,9 +42,9 @@ def build_finders(child: Child, outputs: Outputs | None = None) -> tuple[Finder,
         ),
         Languages(tools),
         Secrets(),
-        Unicode(),
-        Conflicts(),
+        UNICODE,
+        CONFLICTS,
         Dependencies(child),
-        Tests(),
-        Suppressions(),
+        TESTS,
+        SUPPRESSIONS,
     )

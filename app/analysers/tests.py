@@ -3,21 +3,20 @@
 Knows how the test frameworks of a dozen languages say so in one line.
 """
 
-import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from posixpath import splitext
 from typing import NamedTuple
 
-from app.analysers.added import fold, is_test, quote, words
-from app.ports import Found
+from app.analysers.added import InDiff, is_test, quote, words
 from app.review.diff import FileDiff, Hunk, Line, Side, Status
 from app.review.findings import Candidate, Location
 from app.review.focus import Area
 from app.review.priority import Priority
 from app.review.pull import Change
 
+NAME = "tests"
 MAX_LINE = 1_000
 """Characters that are searched; longer lines are no test's."""
 MAX_CALLS = 100
@@ -112,21 +111,6 @@ _BEGINS_TEST = re.compile(
 )
 _HEADS = re.compile(r"\s*[@\[#]")
 """Begins a line that stands above a test and belongs to it."""
-
-
-class Tests:
-    """A Finder for tests that no longer run or check what they did. Needs no whole file."""
-
-    name = "tests"
-
-    def wants(self, path: str) -> bool:
-        """Say no: the diff is enough."""
-        return False
-
-    async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
-        """Find skips, focused tests and assertions that were taken out."""
-        found = await asyncio.to_thread(lambda: fold(_in_change(change)))
-        return Found(finder=self.name, candidates=found)
 
 
 def _in_change(change: Change) -> Iterator[Candidate]:
@@ -282,6 +266,9 @@ def _candidate(
         trigger=trigger,
         evidence=quote(line.text),
         location=Location(path=file.path, side=side, start_line=number, line=number),
-        source=Tests.name,
+        source=NAME,
         rule=rule,
     )
+
+
+TESTS = InDiff(name=NAME, search=_in_change)

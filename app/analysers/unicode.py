@@ -4,19 +4,17 @@ Knows which of them honest text needs: joiners and marks of scripts that are wri
 emoji, and the mark that a file may begin with.
 """
 
-import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from app.analysers.added import added_lines, at_line, fold, is_test, quote
-from app.ports import Found
+from app.analysers.added import InDiff, added_lines, at_line, each_file, is_test, quote
 from app.review.diff import FileDiff
 from app.review.findings import Candidate
 from app.review.focus import Area
 from app.review.priority import Priority
-from app.review.pull import Change
 
+NAME = "unicode"
 BODY = "What the line shows is not what it holds: remove the character or write it as an escape."
 TRIGGER = "Somebody reads the line as it shows."
 SHOWN_AROUND = 200
@@ -71,23 +69,6 @@ _TEXT_FILES = (
 )
 
 
-class Unicode:
-    """A Finder for invisible and bidirectional characters. Needs no whole file."""
-
-    name = "unicode"
-
-    def wants(self, path: str) -> bool:
-        """Say no: the diff is enough."""
-        return False
-
-    async def find(self, change: Change, files: Mapping[str, bytes]) -> Found:
-        """Find one candidate for each kind of character on each added line."""
-        found = await asyncio.to_thread(
-            lambda: fold(c for file in change.diff.files for c in _in_file(file))
-        )
-        return Found(finder=self.name, candidates=found)
-
-
 def _in_file(file: FileDiff) -> Iterator[Candidate]:
     for number, line in added_lines(file).items():
         if line.isascii():
@@ -119,6 +100,9 @@ def _candidate(file: FileDiff, number: int, kind: _Kind, match: re.Match[str]) -
         trigger=TRIGGER,
         evidence=quote(text[max(0, match.start() - SHOWN_AROUND) : match.end() + SHOWN_AROUND]),
         location=at_line(file.path, number),
-        source=Unicode.name,
+        source=NAME,
         rule=kind.rule,
     )
+
+
+UNICODE = InDiff(name=NAME, search=each_file(_in_file))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.analysers.conflicts import BODY, TITLE, TRIGGER, Conflicts
+from app.analysers.conflicts import BODY, CONFLICTS, TITLE, TRIGGER
 from app.ports import Found
 from app.review.diff import Side
 from app.review.findings import Candidate, Location
@@ -18,7 +18,7 @@ CONFLICT = "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> topic\n"
 
 
 async def analyse(files: Mapping[str, str], before: Mapping[str, str] | None = None) -> Found:
-    return await Conflicts().find(make_change(files, before), {})
+    return await CONFLICTS.find(make_change(files, before), {})
 
 
 def told(found: Found) -> list[tuple[int, Priority]]:
@@ -76,7 +76,3 @@ async def test_only_added_lines_are_spoken_of() -> None:
 @pytest.mark.parametrize("path", ["docs/merging.md", "tests/test_merge.py"])
 async def test_where_conflicts_are_explained_or_tested_it_is_a_nit(path: str) -> None:
     assert told(await analyse({path: CONFLICT})) == [(1, Priority.P3)]
-
-
-def test_no_file_is_wanted_whole() -> None:
-    assert not Conflicts().wants("a.py")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.analysers.suppressions import Suppressions
+from app.analysers.suppressions import SUPPRESSIONS
 from app.ports import Found
 from app.review.diff import Side
 from app.review.findings import Candidate, Location
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def analyse(files: Mapping[str, str], before: Mapping[str, str] | None = None) -> Found:
-    return await Suppressions().find(make_change(files, before), {})
+    return await SUPPRESSIONS.find(make_change(files, before), {})
 
 
 def told(found: Found) -> list[tuple[str | None, Priority, int]]:
@@ -117,7 +117,3 @@ async def test_a_comment_that_only_moved_is_left_alone() -> None:
 
 async def test_a_very_long_line_is_searched_only_so_far() -> None:
     assert told(await analyse({"a.py": "x" * 2_000_000 + "  # noqa\n"})) == []
-
-
-def test_no_file_is_wanted_whole() -> None:
-    assert not Suppressions().wants("a.py")

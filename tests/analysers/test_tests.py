@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.analysers.tests import Tests
+from app.analysers.tests import TESTS
 from app.ports import Found
 from app.review.diff import Side
 from app.review.findings import Candidate, Location
@@ -18,7 +18,7 @@ Told = list[tuple[str | None, Priority, Side, int]]
 
 
 async def analyse(files: Mapping[str, str], before: Mapping[str, str] | None = None) -> Found:
-    return await Tests().find(make_change(files, before), {})
+    return await TESTS.find(make_change(files, before), {})
 
 
 def told(found: Found) -> Told:
@@ -266,7 +266,3 @@ async def test_an_assertion_that_moved_to_another_file_is_left_alone() -> None:
     }
 
     assert told(await analyse(files, {"tests/test_a.py": BODY})) == []
-
-
-def test_no_file_is_wanted_whole() -> None:
-    assert not Tests().wants("tests/test_a.py")

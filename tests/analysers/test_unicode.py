@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.analysers.unicode import BODY, TRIGGER, Unicode
+from app.analysers.unicode import BODY, TRIGGER, UNICODE
 from app.ports import Found
 from app.review.diff import Side
 from app.review.findings import Candidate, Location
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def analyse(files: Mapping[str, str], before: Mapping[str, str] | None = None) -> Found:
-    return await Unicode().find(make_change(files, before), {})
+    return await UNICODE.find(make_change(files, before), {})
 
 
 def told(found: Found) -> list[tuple[str | None, int, Priority]]:
@@ -104,7 +104,3 @@ async def test_of_a_long_line_only_the_surroundings_are_quoted() -> None:
     found = await analyse({"a.js": "x" * 500_000 + "\u202e" + "y" * 1_000 + "\n"})
 
     assert found.candidates[0].evidence == "x" * 200 + "<U+202E>" + "y" * 200
-
-
-def test_no_file_is_wanted_whole() -> None:
-    assert not Unicode().wants("a.py")
