@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
+import yaml
 
 from app.analysers.added import added_lines, at_line, before, fold, is_test, quote
 from app.analysers.scripts import may_be_script, with_suffix
@@ -27,6 +28,9 @@ from app.review.priority import Priority
 from app.review.pull import Change
 from app.review.text import cut
 
+MEANINGS = Path(__file__).parent / "meanings"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The quicker of the two, where it was built."""
 FILES = "{files}"
 """Stands in an argument for the folder where a child puts the files."""
 MAX_BYTES = 1_000_000
@@ -45,6 +49,7 @@ AT_ONCE = 2
 """Parts that are looked at side by side: so many cores a small server has."""
 
 _MAX_TITLE = 120
+_COLUMNS = ("area", "priority", "confidence", "title", "body", "trigger")
 _LONE_CR = re.compile(rb"\r(?!\n)")
 
 
@@ -312,6 +317,17 @@ class _Run:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def load_meanings(program: str) -> Mapping[str, Rule]:
+    """Read what we make of a program's rules, by their codes; `ANY` is for those not named."""
+    text = (MEANINGS / f"{program}.yml").read_text("utf-8")
+    table = yaml.load(text, Loader=LOADER)  # noqa: S506 - both loaders are safe ones
+    return {
+        code: msgspec.convert(dict(zip(_COLUMNS, row, strict=True)), type=Rule)
+        for codes, row in table.items()
+        for code in codes.split()
+    }
 
 
 def find_program(name: str) -> str | None:
