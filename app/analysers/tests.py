@@ -143,22 +143,24 @@ def _suffix(file: FileDiff) -> str:
 
 def _switched_off(file: FileDiff) -> Iterator[Candidate]:
     gone = {line.text.strip() for line in file.changed_lines if line.kind == "-"}
+    focused, skipped, within = (
+        [pattern.regex for pattern in patterns if _suffix(file) in pattern.suffixes]
+        for patterns in (_FOCUSED, _SKIPPED, _SKIPPED_WITHIN)
+    )
     for hunk in file.hunks:
         for at, line in enumerate(hunk.lines):
             if line.kind != "+" or len(line.text) > MAX_LINE or line.text.strip() in gone:
                 continue
-            if _is_one_of(_FOCUSED, file, line):
+            if _is_one_of(focused, line):
                 yield _focused(file, line)
-            elif _is_one_of(_SKIPPED, file, line):
+            elif _is_one_of(skipped, line):
                 yield _skipped(file, line, is_old=_is_on_old_test(hunk, at))
-            elif _is_one_of(_SKIPPED_WITHIN, file, line) and (test := _test_around(hunk, at)):
+            elif _is_one_of(within, line) and (test := _test_around(hunk, at)):
                 yield _skipped(file, line, is_old=test.kind == " ")
 
 
-def _is_one_of(patterns: tuple[_Pattern, ...], file: FileDiff, line: Line) -> bool:
-    return any(
-        _suffix(file) in pattern.suffixes and pattern.regex.match(line.text) for pattern in patterns
-    )
+def _is_one_of(patterns: list[re.Pattern[str]], line: Line) -> bool:
+    return any(pattern.match(line.text) for pattern in patterns)
 
 
 def _is_on_old_test(hunk: Hunk, at: int) -> bool:
