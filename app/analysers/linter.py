@@ -50,6 +50,7 @@ AT_ONCE = 2
 
 _MAX_TITLE = 120
 _COLUMNS = ("area", "priority", "confidence", "title", "body", "trigger")
+_CUT_WORD = re.compile(r"\w+$")
 _LONE_CR = re.compile(rb"\r(?!\n)")
 
 
@@ -405,7 +406,7 @@ def _candidate(
         title=rule.title or cut(mask(said.message), _MAX_TITLE, "…"),
         body=rule.body,
         trigger=rule.trigger,
-        evidence=quote(line if len(line) <= MAX_LINE else line[:QUOTED]),
+        evidence=quote(line if len(line) <= MAX_LINE else _CUT_WORD.sub("", line[:QUOTED])),
         location=at_line(path, said.line),
         source=source,
         rule=said.code,

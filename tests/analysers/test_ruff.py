@@ -294,7 +294,7 @@ async def test_of_a_very_long_line_only_what_is_urgent_is_told_and_its_beginning
     found = await analyse({"a.py": long})
 
     assert told(found) == [("F821", "a.py", 1)]
-    assert found.candidates[0].evidence == long[:200]
+    assert found.candidates[0].evidence == "print(missing, 1 is 1, '"
 
 
 async def test_a_file_with_carriage_returns_inside_of_lines_is_not_analysed() -> None:
