@@ -246,6 +246,14 @@ class Credit(Protocol):
     async def has_credit(self) -> bool | None:
         """Say whether the model server answers for money that is left; None: it does not tell."""
 
+    async def is_used_up(self) -> bool:
+        """Say whether the model server tells that nothing is left."""
+
+
+class Budget(Protocol):
+    async def check(self, target: Target) -> None:
+        """Raise OverBudget where a limit leaves no room for one more question there."""
+
 
 class Ledger(Protocol):
     """What model calls have cost, by account."""
@@ -433,6 +441,9 @@ class Jobs(Protocol):
         until then: a word that comes late stops nothing that was said after it.
         """
 
+    async def stop(self, run_id: RunId) -> None:
+        """Stop the review of one run, if it waits or runs."""
+
     async def status(self, id: JobId | RunId) -> Job | None:
         """Return a job, or the latest job of a run, as it is now."""
 
@@ -440,12 +451,23 @@ class Jobs(Protocol):
         """Return the reviews of a pull request that wait or run and were not stopped, oldest
         first."""
 
+    async def listed(
+        self, repositories: Collection[str] | None, *, before: JobId | None, limit: int
+    ) -> Sequence[Job]:
+        """Return reviews that we still remember, the newest first, older than `before`.
+
+        `repositories` are full names in lower case; None: all.
+        """
+
     async def n_reviewed(self, target: Target, since: float) -> int:
         """Count the reviews of the target's installation that began since then and were not in
         vain."""
 
     async def counts(self) -> Mapping[tuple[Lane, JobState], int]:
         """Count the jobs that we still remember."""
+
+    async def waiting_since(self) -> Mapping[Lane, float]:
+        """Return when the oldest job was stored (epoch seconds) of those that could begin."""
 
     async def claim(self, lane: Lane) -> Job | None:
         """Take the next job of a lane under a lease, if limits and fairness allow one.

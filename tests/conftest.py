@@ -1,11 +1,15 @@
 """Fixtures shared by all rooms."""
 
+import json
 import os
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from app import log
 
 # The same examples each time, however busy the machine is: a red run always means a change.
 settings.register_profile(
@@ -18,6 +22,34 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def _prose() -> Iterator[str]:
+    """What only prompts say: their longer lines."""
+    for path in (CHECKOUT / "prompts").rglob("*.md"):
+        yield from (line for line in path.read_text("utf-8").splitlines() if len(line) > 50)
+
+
+NEVER_LOGGED = re.compile(
+    "|".join(
+        (
+            r"-----BEGIN|\bgh[a-z]_\w{10}|\beyJ[\w-]{20}|Bearer \w",  # keys and tokens
+            r"sesame-of-|hush-of-|a webhook secret|sk-\w{8}",  # what the tests plant
+            r"@@ -\d|total / len\(values\)|diff --git|\\n[+-]\w",  # diffs
+            *map(re.escape, _prose()),
+        )
+    )
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_private_is_logged() -> Iterator[None]:
+    """Listen to every test, at all levels: no secret, no diff, no prompt in any line."""
+    lines: list[str] = []
+    with log.heard_by(lambda line: lines.append(json.dumps(line, default=str, ensure_ascii=False))):
+        yield
+    found = [line for line in lines if NEVER_LOGGED.search(line)]
+    assert not found, f"this must not be logged: {found[0]}"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from app import log
 from app.settings import Secret
+from tests.conftest import CHECKOUT, NEVER_LOGGED
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 HOSTILE = 'a\nb\rc\x1b[2J\x7f\x85\u2028\u202e"quoted"\\ \udcff {0} %s %d'
@@ -124,6 +125,45 @@ def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[st
     log.warning("quiet")
     log.error("loud")
     assert [json.loads(line)["event"] for line in lines.raw()] == ["loud"]
+
+
+def test_what_a_library_says_is_a_line_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, root.handlers[:] = root.handlers[:], []
+    try:
+        lines = Lines(capsys)
+        logging.getLogger("a.library").info("127.0.0.1 GET /")
+        logging.getLogger("a.library").warning("Invalid %s", HOSTILE)
+    finally:
+        root.handlers[:] = handlers
+    [line] = lines.decoded()
+    assert (line["level"], line["event"], line["logger"]) == ("warning", "library", "a.library")
+    assert line["message"] == f"Invalid {HOSTILE}"
+
+
+@pytest.mark.parametrize(
+    "private",
+    [
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "ghs_0123456789abcdef",
+        "Authorization: Bearer abc",
+        "@@ -1,4 +1,3 @@",
+        "a.py\n+import os",
+        (CHECKOUT / "prompts" / "system.md").read_text("utf-8"),
+    ],
+)
+def test_the_suite_would_notice_what_must_not_be_logged(private: str) -> None:
+    assert NEVER_LOGGED.search(json.dumps({"reason": private}, ensure_ascii=False))
+
+
+def test_a_listener_hears_every_level_and_only_inside_its_block() -> None:
+    heard: list[object] = []
+    with log.heard_by(lambda line: heard.append((line["event"], line.get("job")))):
+        log.configure("error")
+        with log.bind(job=7):
+            log.event("quiet")
+    log.event("later")
+    assert heard == [("quiet", 7)]
 
 
 def test_a_secret_hides_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,11 @@
 """A signed delivery goes in; a review and a check run come out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from app import log
 from app.demo.faults import Fault
 from app.demo.state import AppIdentity, new_app
 from tests.model_server import Completion, Script, error
@@ -40,6 +41,25 @@ async def test_a_signed_command_becomes_one_inline_review_and_a_check_run(make: 
     assert run.title == "Reviewed: 1 finding (1 P1)"
     assert receipt(run)["state"] == "findings"
     assert receipt(run)["run_id"] == run.external_id
+
+
+async def test_every_line_about_a_job_tells_delivery_run_repository_and_pull_request(
+    make: Make,
+) -> None:
+    world = make(finds(finding()))
+    world.configure("version: 1\nreview: {automatic: [opened]}\n")
+    lines: list[Mapping[str, object]] = []
+    with log.heard_by(lines.append):
+        async with world.running():
+            await world.happens("opened")
+            await world.rest()
+            await world.comment("@codex review full")
+            await world.rest()
+    about_jobs = [line for line in lines if "job" in line]
+    assert {line["lane"] for line in about_jobs} == {"respond", "look", "review"}
+    assert all({"run", "repo", "pull"} <= line.keys() for line in about_jobs)
+    deliveries = {delivery.guid for delivery in world.state.deliveries}
+    assert {line.get("delivery") for line in about_jobs} == deliveries
 
 
 async def test_a_clean_change_is_green_and_gets_a_thumb_and_no_review(make: Make) -> None:

@@ -72,7 +72,8 @@ class Respond(msgspec.Struct, frozen=True, kw_only=True, tag="respond"):
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
     """Review a pull request. `areas` is None for the configured ones; `asked_at` is when somebody
-    asked (epoch seconds), 0 where nobody did."""
+    asked (epoch seconds), 0 where nobody did. Without `post` nothing is written there, neither
+    review nor check run. `tests`: somebody wants the repository's tests run."""
 
     target: Target
     comment: CommentRef | None = None
@@ -81,6 +82,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, tag="review"):
     wish: str | None = None
     is_automatic: bool = False
     asked_at: float = 0.0
+    post: bool = True
+    tests: bool = False
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
@@ -189,7 +192,7 @@ class Job:
     `attempt` counts claims and names the lease, `retries` counts tries that failed and were worth
     another. `ending` is set when the job must not run (any more) but only be reported as ended
     so, for `reason`: somebody stopped it, it gave up, or it is poison. Times are epoch seconds;
-    `started_at` is that of the first claim.
+    `started_at` is that of the first claim. `delivery_id` is the delivery it all began with.
     """
 
     id: JobId
@@ -205,6 +208,7 @@ class Job:
     reason: str
     created_at: float
     started_at: float | None
+    delivery_id: str | None = None
 
     @property
     def target(self) -> Target:

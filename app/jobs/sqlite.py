@@ -9,7 +9,7 @@ import math
 import sqlite3
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -64,6 +64,9 @@ _NEXT_JOB = """
     ORDER BY coalesce(busy.running, 0), waiting.id LIMIT 1"""
 
 
+LAST_ID = 2**63 - 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """How many jobs of a lane may run at once."""
@@ -115,7 +118,7 @@ class SqliteJobs:
         def store(connection: sqlite3.Connection) -> tuple[JobId, ...]:
             if delivery_id is not None and not _is_new_delivery(connection, delivery_id, now):
                 return ()
-            return _store(connection, new, now)
+            return _store(connection, new, delivery_id, now)
 
         stored = await self._database.transact(store)
         self._ring_for(new)
@@ -130,6 +133,20 @@ class SqliteJobs:
         self._news[Lane.REVIEW].ring()
         self._stops.ring()
         return stopped
+
+    async def stop(self, run_id: RunId) -> None:
+        now = self._clock.now()
+        await self._database.transact(
+            lambda c: c.execute(
+                """
+                UPDATE jobs SET ending = 'cancelled', not_before = ?
+                WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
+                    AND run_id = ?""",
+                (now, run_id),
+            )
+        )
+        self._news[Lane.REVIEW].ring()
+        self._stops.ring()
 
     async def status(self, id: JobId | RunId) -> Job | None:
         column = "id" if isinstance(id, int) else "run_id"
@@ -154,6 +171,24 @@ class SqliteJobs:
         )
         return tuple(_job(row) for row in rows)
 
+    async def listed(
+        self, repositories: Collection[str] | None, *, before: JobId | None, limit: int
+    ) -> Sequence[Job]:
+        among = ""
+        if repositories is not None:
+            name = (
+                "json_extract(work, '$.target.owner') || '/' || json_extract(work, '$.target.repo')"
+            )
+            among = f"AND lower({name}) IN ({', '.join('?' * len(repositories))})"
+        rows = await self._database.transact(
+            lambda c: c.execute(
+                f"SELECT * FROM jobs WHERE lane = 'review' AND id < ? {among}"  # noqa: S608 - only marks
+                " ORDER BY id DESC LIMIT ?",
+                (before or LAST_ID, *(repositories or ()), limit),
+            ).fetchall()
+        )
+        return tuple(_job(row) for row in rows)
+
     async def n_reviewed(self, target: Target, since: float) -> int:
         row = await self._database.transact(
             lambda c: c.execute(
@@ -173,6 +208,18 @@ class SqliteJobs:
             ).fetchall()
         )
         return {(Lane(row["lane"]), JobState(row["state"])): row["jobs"] for row in rows}
+
+    async def waiting_since(self) -> Mapping[Lane, float]:
+        now = self._clock.now()
+        rows = await self._database.transact(
+            lambda c: c.execute(
+                """
+                SELECT lane, min(created_at) AS since FROM jobs
+                WHERE state = 'queued' AND not_before <= ? GROUP BY lane""",
+                (now,),
+            ).fetchall()
+        )
+        return {Lane(row["lane"]): row["since"] for row in rows}
 
     async def claim(self, lane: Lane) -> Job | None:
         now = self._clock.now()
@@ -227,7 +274,7 @@ class SqliteJobs:
         def end(connection: sqlite3.Connection) -> None:
             _check_lease(connection, job)
             _end(connection, job.id, state, job.reason, now)
-            _store(connection, following, now)
+            _store(connection, following, job.delivery_id, now)
 
         await self._database.transact(end)
         self._news[job.lane].ring()
@@ -299,24 +346,29 @@ def _is_new_delivery(connection: sqlite3.Connection, delivery_id: str, now: floa
     return stored.rowcount == 1
 
 
-def _store(connection: sqlite3.Connection, new: Sequence[NewJob], now: float) -> tuple[JobId, ...]:
-    ids = (_store_one(connection, one, now) for one in new)
+def _store(
+    connection: sqlite3.Connection, new: Sequence[NewJob], delivery_id: str | None, now: float
+) -> tuple[JobId, ...]:
+    ids = (_store_one(connection, one, delivery_id, now) for one in new)
     return tuple(id for id in ids if id is not None)
 
 
-def _store_one(connection: sqlite3.Connection, new: NewJob, now: float) -> JobId | None:
+def _store_one(
+    connection: sqlite3.Connection, new: NewJob, delivery_id: str | None, now: float
+) -> JobId | None:
     target = new.work.target
     row = connection.execute(
         """
-        INSERT INTO jobs (lane, state, work, run_id, dedupe_key, installation_id, repository_id,
-            number, not_before, created_at)
-        VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT INTO jobs (lane, state, work, run_id, dedupe_key, delivery_id, installation_id,
+            repository_id, number, not_before, created_at)
+        VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (dedupe_key) DO NOTHING RETURNING id""",
         (
             new.lane.value,
             encode_work(new.work),
             new.run_id,
             new.dedupe_key,
+            delivery_id,
             target.installation_id,
             target.repository_id,
             target.number,
@@ -426,4 +478,5 @@ def _job(row: sqlite3.Row) -> Job:
         reason=row["reason"],
         created_at=row["created_at"],
         started_at=row["started_at"],
+        delivery_id=row["delivery_id"],
     )

@@ -168,7 +168,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         orders = _Orders(loop.create_future(), loop.create_future())
         target = job.target
-        with log.bind(job=job.id, run=job.run_id, repo=target.full_name, pull=target.number):
+        bound: dict[str, object] = {"delivery": job.delivery_id} if job.delivery_id else {}
+        bound |= {"job": job.id, "run": job.run_id, "repo": target.full_name}
+        with log.bind(**bound, pull=target.number, lane=job.lane.value):
             lease = asyncio.create_task(self._keep_lease(job, orders))
             try:
                 await self._settle(job, await self._attempt(job, orders), orders)
@@ -197,7 +199,7 @@ class Worker:
             return _Ended(job.ending, Permanent(job.reason))
         if job.ending is not None:
             return _Ended(job.ending, Stopped(job.ending))
-        log.event("job.started", attempt=job.attempt, kind=job.lane.value)
+        log.event("job.started", attempt=job.attempt)
         return await self._until(_outcome(self._handle(job)), orders.lost, orders.stop)
 
     async def _until(
@@ -222,7 +224,7 @@ class Worker:
     async def _settle(self, job: Job, ending: _Ending, orders: _Orders) -> None:
         match ending:
             case _Done(following):
-                log.event("job.done", following=len(following))
+                log.event("job.done", following=len(following), seconds=self._age(job))
                 await self._store(lambda: self._jobs.finish(job, JobState.DONE, following))
             case _Failed(error):
                 when = self._next_try(job, error)
@@ -249,6 +251,11 @@ class Worker:
         since = job.started_at or now
         return self._patience.next_try(error, retries=job.retries, since=since, now=now)
 
+    def _age(self, job: Job) -> float:
+        """Return the seconds since the first claim."""
+        now = self._clock.now()
+        return round(now - (job.started_at or now), 3)
+
     async def _end(self, job: Job, ended: _Ended, orders: _Orders) -> None:
         """Make an ending visible, then end the job; the report has tries of its own."""
         reported = await self._until(_outcome(self._report(job, ended.error)), orders.lost)
@@ -269,7 +276,7 @@ class Worker:
             return
         if isinstance(reported, _Failed):
             log.error("job.not_reported", exc=reported.error)
-        log.event("job.ended", state=ended.state.value)
+        log.event("job.ended", state=ended.state.value, seconds=self._age(job))
         await self._store(lambda: self._jobs.finish(job, ended.state))
 
     async def _store(self, write: Callable[[], Awaitable[None]]) -> None:

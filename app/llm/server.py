@@ -88,6 +88,14 @@ class Account:
             return False
         return None if balance is None else balance.has_credit
 
+    async def is_used_up(self) -> bool:
+        """Say whether the server tells that nothing is left; one that is away tells nothing."""
+        try:
+            balance = await read_balance(self._connection, self._clock)
+        except ModelError:
+            return False
+        return balance is not None and not balance.has_credit
+
 
 def remarks(
     listed: Mapping[str, date | None] | None, models: tuple[str, ...], now: float

@@ -23,6 +23,7 @@ _FIRST: Migration = (
         work TEXT NOT NULL,
         run_id TEXT NOT NULL,
         dedupe_key TEXT NOT NULL UNIQUE,
+        delivery_id TEXT,
         installation_id BIGINT NOT NULL,
         repository_id BIGINT NOT NULL,
         number BIGINT NOT NULL,

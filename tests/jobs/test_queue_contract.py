@@ -390,3 +390,43 @@ async def test_the_reviews_of_a_pull_request_are_those_that_wait_or_run_and_were
     await jobs.submit(None, [review(key="three")])
     await jobs.finish(running, JobState.CANCELLED)
     assert [job.run_id for job in await jobs.reviews(target())] == ["run-three"]
+
+
+async def test_one_run_is_stopped_and_no_other(jobs: Jobs) -> None:
+    await jobs.submit(None, [review(1, key="one"), review(1, key="two")])
+    one = await claimed(jobs)
+    stopping = jobs.stops()
+    await jobs.stop(one.run_id)
+    assert stopping.is_set()
+    assert await jobs.renew(one) is JobState.CANCELLED
+    await jobs.finish(one, JobState.CANCELLED)
+    assert (await claimed(jobs)).ending is None
+
+
+async def test_reviews_are_listed_page_by_page_and_by_repository(jobs: Jobs) -> None:
+    await jobs.submit(None, [respond(), *(review(n, key=f"{n}") for n in range(1, 4))])
+    newest = await jobs.listed(None, before=None, limit=2)
+    older = await jobs.listed({"acme/shop"}, before=newest[-1].id, limit=9)
+    assert [job.dedupe_key for job in (*newest, *older)] == ["3", "2", "1"]
+    assert await jobs.listed({"acme/other", "other/shop"}, before=None, limit=9) == ()
+    assert await jobs.listed(set(), before=None, limit=9) == ()
+
+
+async def test_a_lane_waits_as_long_as_the_oldest_job_that_could_begin(
+    jobs: Jobs, clock: FakeClock
+) -> None:
+    assert await jobs.waiting_since() == {}
+    began = clock.at
+    await jobs.submit(None, [review(1), respond()])
+    clock.at += 5
+    await jobs.submit(None, [review(2)])
+    assert await jobs.waiting_since() == {Lane.REVIEW: began, Lane.RESPOND: began}
+    await jobs.retry(await claimed(jobs), clock.at + 60, "slow")
+    assert (await jobs.waiting_since())[Lane.REVIEW] == began + 5
+
+
+async def test_what_follows_from_a_job_belongs_to_the_same_delivery(jobs: Jobs) -> None:
+    await jobs.submit("d-1", [respond()])
+    first = await claimed(jobs, Lane.RESPOND)
+    await jobs.finish(first, JobState.DONE, [review()])
+    assert (first.delivery_id, (await claimed(jobs)).delivery_id) == ("d-1", "d-1")
