@@ -1,6 +1,7 @@
-"""What a single review at a terminal has where a server has memory, check runs and a log.
+"""What a review that is posted nowhere has where others have check runs, and one at a terminal
+where a server has memory and a log.
 
-Nothing here outlives the run; the receipt that is printed is all that stays.
+Nothing here outlives the run; the receipt is all that stays.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TextIO
 
+from app.errors import Locked
 from app.ports import Changes, Check, KnownCheck, Model, Run
 from app.review.answer import Answer
 from app.review.findings import Fingerprint
@@ -40,6 +42,13 @@ class NoPublisher:
 
     async def publish(self, change: Change, run: Run, review: Review) -> None:
         pass
+
+
+class NotPosted:
+    """Reviews are not to be posted, and nobody shall believe that they were."""
+
+    async def publish(self, change: Change, run: Run, review: Review) -> None:
+        raise Locked("posting was not asked for")
 
 
 class NoMemory:

@@ -1,10 +1,11 @@
 """What each kind of job does, and what a pull request is told when a job fails."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from app import log
+from app.alone import NoCheck, NotPosted
 from app.asking import ASK_THE_OPERATOR, Asking
 from app.automatic import look, stop_automatic
 from app.errors import AppError, Permanent
@@ -126,11 +127,19 @@ class Handlers:
             state=state,
             reason=reason,
             fail_on_error=config.fail_on_error,
+            tests_wanted=isinstance(work, Review) and work.tests,
         )
-        await self.services.memory.keep(job.target, receipt)
-        await self.services.verdicts.fail(
-            job.target, job.run_id, receipt, check_name=config.check_name
-        )
+        if isinstance(work, Review):
+            _log(receipt)
+        services = self._services(work)
+        await services.memory.keep(job.target, receipt)
+        await services.verdicts.fail(job.target, job.run_id, receipt, check_name=config.check_name)
+
+    def _services(self, work: Review | MergeGroup | Look) -> Services:
+        """Return what this work may use: nothing that writes, where that was not asked for."""
+        if isinstance(work, Review) and not work.post:
+            return replace(self.services, verdicts=NoCheck(), publisher=NotPosted())
+        return self.services
 
     async def _config(self, target: Target) -> Config:
         """Look up what governs a run that may have failed before it had a configuration."""
@@ -144,10 +153,14 @@ class Handlers:
     async def _review(self, job: Job, work: Review) -> Sequence[NewJob]:
         await self._keep_to_daily_limit(work.target)
         request = Request(
-            areas=work.areas, full=work.full, wish=work.wish, is_automatic=work.is_automatic
+            areas=work.areas,
+            full=work.full,
+            wish=work.wish,
+            is_automatic=work.is_automatic,
+            tests=work.tests,
         )
         run = Run(id=job.run_id, attempt=job.attempt, renew=lambda: self._renew(job))
-        receipt = await run_review(work.target, request, run, self.services, self.asking)
+        receipt = await run_review(work.target, request, run, self._services(work), self.asking)
         _log(receipt)
         parked = await park(work, receipt, self.credit, self.clock.now(), self.waits.park_s)
         if work.comment is None:

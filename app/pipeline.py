@@ -39,7 +39,7 @@ async def run_review(
     """Review one change and publish the result once."""
     change = await s.changes.open(target)
     if change.pull and change.pull.is_archived:
-        return await only_record(change, target, run, s)
+        return await only_record(change, target, request, run, s)
     history = await s.memory.recall(target, run.id)
     model = s.models.open(target, run.id, change.config) if s.models else None
     async with s.verdicts.open(change, run) as check:
@@ -70,6 +70,7 @@ async def run_review(
                 notices=change.not_in_diff + analysed.notices,
                 spent=await s.models.spent(run.id) if s.models else NOTHING_SPENT,
                 model=" and ".join(sorted(asked.models)) or model.name if model else None,
+                tests_wanted=request.tests,
             )
         )
         await s.changes.confirm(change)
@@ -83,10 +84,18 @@ async def run_review(
     return receipt
 
 
-async def only_record(change: Change, target: Target, run: Run, s: Services) -> Receipt:
+async def only_record(
+    change: Change, target: Target, request: Request, run: Run, s: Services
+) -> Receipt:
     """Keep a receipt of a run that may write nothing: an archived repository takes no writes."""
     reason = "the repository is archived"
-    receipt = broken_off(run.id, head_sha=change.head_sha, state=State.SKIPPED, reason=reason)
+    receipt = broken_off(
+        run.id,
+        head_sha=change.head_sha,
+        state=State.SKIPPED,
+        reason=reason,
+        tests_wanted=request.tests,
+    )
     await s.memory.keep(target, receipt)
     return receipt
 

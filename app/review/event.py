@@ -153,10 +153,11 @@ class Request:
     """What a review was asked to look at.
 
     `areas` is None for the configured ones; `wish` is the reviewer's own words after `for`;
-    `is_automatic` is True when nobody asked.
+    `is_automatic` is True when nobody asked; `tests`: the repository's tests shall be run.
     """
 
     areas: tuple[Area, ...] | None = None
     full: bool = False
     wish: str | None = None
     is_automatic: bool = False
+    tests: bool = False

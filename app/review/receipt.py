@@ -30,6 +30,7 @@ UNREADABLE = frozenset((Reason.DAMAGED, Reason.TOO_LARGE))
 NO_MONEY = (Reason.OUT_OF_CREDIT, Reason.OVER_BUDGET)
 MAX_SHORT = 200
 MAX_PROOF = 400
+TESTS_NOT_RUN = "not run: there is no sandbox for a repository's tests yet"
 MIN_LIMIT = 4_000
 """Characters that suffice for the ids, state and reason of any receipt."""
 
@@ -167,7 +168,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     mistakes: Annotated[
         tuple[str, ...], Meta(description="Of the configuration; what they name had no effect.")
     ] = ()
-    unposted: Annotated[str, Meta(description="Why the review could not be posted.")] = ""
+    unposted: Annotated[str, Meta(description="Why the review was not posted.")] = ""
+    tests: Annotated[
+        str, Meta(description="What became of the wish to run the tests; empty: nobody wished.")
+    ] = ""
     truncated: Annotated[bool, Meta(description="Something had to go to keep within a limit.")] = (
         False
     )
@@ -188,6 +192,7 @@ class Outcome:
     notices: tuple[NotInDiff, ...]
     spent: Spent
     model: str | None
+    tests_wanted: bool = False
 
 
 def conclude(outcome: Outcome) -> Receipt:
@@ -212,6 +217,7 @@ def conclude(outcome: Outcome) -> Receipt:
         dropped=tuple(_dropped(one) for one in outcome.dropped),
         usage=usage_of(outcome.spent, outcome.model),
         mistakes=tuple(_publishable(mistake) for mistake in outcome.change.mistakes),
+        tests=TESTS_NOT_RUN if outcome.tests_wanted else "",
     )
 
 
@@ -228,7 +234,13 @@ def usage_of(spent: Spent, model: str | None) -> ReceiptUsage:
 
 
 def broken_off(
-    run_id: RunId, *, head_sha: str | None, state: State, reason: str, fail_on_error: bool = False
+    run_id: RunId,
+    *,
+    head_sha: str | None,
+    state: State,
+    reason: str,
+    fail_on_error: bool = False,
+    tests_wanted: bool = False,
 ) -> Receipt:
     """Write the receipt of a run that came to no verdict: failed, cancelled or superseded."""
     return Receipt(
@@ -240,6 +252,7 @@ def broken_off(
         conclusion=_conclusion(state, (), None, fail_on_error),
         fail_on=NEVER,
         reason=_publishable(reason),
+        tests=TESTS_NOT_RUN if tests_wanted else "",
     )
 
 

@@ -267,6 +267,7 @@ def test_a_receipt_tells_everything_about_the_run() -> None:
         },
         "mistakes": [],
         "unposted": "",
+        "tests": "",
         "truncated": False,
         "findings_cut": 0,
     }
