@@ -35,6 +35,9 @@ The way of one delivery, each arrow one function:
       receipt → review       review/render.py      ° compose: every sentence we publish
       review → GitHub        github/publisher.py     publish, once; github/checks.py
 
+What other programs ask, and operators: `web/openapi.py` has one table that routes and describes;
+`web/api.py` takes wishes and tells receipts; `web/metrics.py` listens to the log.
+
 The same review from a terminal: `cli.py`, which has a change from `terminal.py` (a diff, a working
 tree) or from GitHub, and `alone.py` for what a server would remember and report. Over cases with
 known bugs: `evaluating.py`.

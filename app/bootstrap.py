@@ -9,11 +9,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from app import log
 from app.alone import (
@@ -94,6 +97,10 @@ from app.store.deliveries import StoredDeliveries
 from app.store.dismissals import StoredDismissals
 from app.store.memory import Store
 from app.store.spending import StoredLedger
+from app.web.api import ReviewApi
+from app.web.metrics import Metrics
+from app.web.openapi import refuse, routes_of, with_description
+from app.web.probes import probes
 from app.web.webhook import Door, webhook
 
 RESPOND_SLOTS = 16
@@ -192,7 +199,7 @@ async def running(
         store = Store(database, clock)
         jobs = SqliteJobs(database, clock, _limits(settings))
         await jobs.take_over()
-        github = _github(settings, github_http, clock)
+        github, credentials = _github(settings, github_http, clock)
         check_runs = StoredCheckRuns(database, clock)
         known_slug = await store.kept_value(SLUG)
 
@@ -201,19 +208,42 @@ async def running(
 
         ledger = StoredLedger(database, clock)
         dismissals = StoredDismissals(database, clock)
+        asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
+        models = _models(settings.model, model_http, asked, clock, store=store, ledger=ledger)
+        credit = _credit(settings.model, model_http, clock)
+        sandbox = find_sandbox()
+        files = ConfigFiles(github, server=settings.default_config, ceilings=settings.ceilings)
+        changes = GitHubChanges(github, files=files, git=_git(sandbox))
         worker = await _worker(
             settings,
             jobs,
             store,
-            ledger,
+            models,
+            credit,
+            changes,
             check_runs,
             dismissals,
             github,
             slug,
-            model_http,
+            sandbox,
             clock,
             waits,
         )
+        api = ReviewApi(
+            api_url=settings.github_api_url,
+            allowed_owners=settings.allowed_owners,
+            models=settings.ceilings.models,
+            max_reviews_per_day=settings.max_reviews_per_day,
+            find=credentials.find,
+            policies=changes,
+            jobs=jobs,
+            receipts=store,
+            budget=models,
+            credit=credit,
+            clock=clock,
+        )
+        metrics = Metrics(jobs, ledger.total, clock)
+        github_http.event_hooks["response"].append(metrics.hear_github)
         rules = Rules(
             app_id=settings.app_id,
             slug=slug,
@@ -225,12 +255,20 @@ async def running(
             rules=rules,
         )
         rounds = _rounds(settings, intervals, database, store, jobs, github, rules, clock)
-        async with asyncio.TaskGroup() as tasks:
+        operations = with_description(
+            (*api.operations(), *probes(partial(_missing, store)), metrics.operation()),
+            version=version("codex-review"),
+        )
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            stack.enter_context(log.heard_by(metrics.hear))
             working = tasks.create_task(worker.run())
             learning = _learn_identity(github, store, clock)
             beside = [tasks.create_task(one) for one in (learning, *rounds)]
             try:
-                yield Starlette(routes=[webhook(door, jobs)])
+                yield Starlette(
+                    routes=[webhook(door, jobs), *routes_of(operations, settings.api_keys)],
+                    exception_handlers={HTTPException: refuse, Exception: refuse},
+                )
             finally:
                 for task in beside:
                     task.cancel()
@@ -498,26 +536,24 @@ async def _worker(
     settings: Settings,
     jobs: SqliteJobs,
     store: Store,
-    ledger: StoredLedger,
+    models: Models | None,
+    credit: Account | None,
+    changes: GitHubChanges,
     check_runs: StoredCheckRuns,
     dismissals: StoredDismissals,
     github: GitHub,
     slug: Callable[[], str | None],
-    model_http: httpx.AsyncClient,
+    sandbox: Sandbox,
     clock: Clock,
     waits: Waits,
 ) -> Worker:
-    asked = asyncio.Semaphore(settings.max_concurrent_model_calls)
-    sandbox = find_sandbox()
-    files = ConfigFiles(github, server=settings.default_config, ceilings=settings.ceilings)
-    changes = GitHubChanges(github, files=files, git=_git(sandbox))
     verdicts = GitHubVerdicts(github, check_runs)
     services = Services(
         changes=changes,
         verdicts=verdicts,
         publisher=GitHubPublisher(github),
         memory=store,
-        models=_models(settings.model, model_http, asked, clock, store=store, ledger=ledger),
+        models=models,
         finders=build_finders(sandbox.child(), store),
         syntax=_syntax(sandbox),
     )
@@ -547,9 +583,7 @@ async def _worker(
         mentions=settings.mentions,
         slug=slug,
         clock=clock,
-        credit=Account(_model_connection(settings.model, model_http), clock)
-        if settings.model
-        else None,
+        credit=credit,
         max_reviews_per_day=settings.max_reviews_per_day,
         waits=waits,
     )
@@ -624,12 +658,23 @@ def _limits(settings: Settings) -> dict[Lane, Limit]:
     }
 
 
-def _github(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> GitHub:
+def _github(
+    settings: Settings, http: httpx.AsyncClient, clock: Clock
+) -> tuple[GitHub, AppCredentials]:
     connection = Connection(http, clock=clock, base_url=settings.github_api_url)
     credentials = AppCredentials(
         connection, app_id=str(settings.app_id), private_key=settings.private_key.reveal()
     )
-    return GitHub(connection, credentials)
+    return GitHub(connection, credentials), credentials
+
+
+async def _missing(store: Store) -> Mapping[str, str]:
+    """Find out what is missing to take deliveries; without credentials nothing is served at all."""
+    try:
+        await store.keep_value("probe", "")
+    except AppError as exc:
+        return {"database": str(exc)}
+    return {}
 
 
 async def _learn_identity(github: GitHub, store: Store, clock: Clock) -> None:
@@ -662,7 +707,7 @@ def _models(
     store: Store | None = None,
     ledger: Ledger | None = None,
     wrap: Callable[[Model], Model] = lambda model: model,
-) -> Models | None:
+) -> MeteredModels | None:
     """Build the models; a `store` remembers answers, and what the server takes."""
     if settings is None:
         return None
@@ -690,6 +735,12 @@ def _models(
         others={name: built(name) for name in settings.others},
         answers=store,
     )
+
+
+def _credit(
+    settings: ModelSettings | None, http: httpx.AsyncClient, clock: Clock
+) -> Account | None:
+    return Account(_model_connection(settings, http), clock) if settings else None
 
 
 def _model_connection(settings: ModelSettings, http: httpx.AsyncClient) -> ModelConnection:

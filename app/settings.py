@@ -18,6 +18,7 @@ from app.review.config import Ceilings, Layer
 from app.review.config_file import read_config
 from app.review.masking import mask
 from app.review.price import Limits, Price, Prices
+from app.review.rights import ApiKey, digest_of
 from app.review.text import cut
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -92,6 +93,7 @@ class Settings:
     allowed_owners: tuple[str, ...]
     default_config: Layer | None
     prompts_dir: Path | None
+    api_keys: tuple[ApiKey, ...]
     keep_days: float
     log_level: str
 
@@ -184,6 +186,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         allowed_owners=reader.words("ALLOWED_OWNERS"),
         default_config=_default_config(reader, _ceilings(model)),
         prompts_dir=_prompts_dir(reader),
+        api_keys=_api_keys(reader),
         keep_days=reader.number("KEEP_DAYS", 90, at_least=4),
         log_level=_log_level(reader),
     )
@@ -482,6 +485,29 @@ def _prompts_dir(reader: _Reader) -> Path | None:
     if value and not Path(value).is_dir():
         reader.problem("PROMPTS_DIR", f"is {_quoted(value)}", "name a folder that exists")
     return Path(value) if value else None
+
+
+_REPO = r"[\w.-]+/[\w.-]+"
+_API_KEY = re.compile(
+    rf"(?P<name>[\w.-]{{1,64}}):(?P<secret>[!-9;-~]+)(?::(?P<repos>{_REPO}(?:\|{_REPO})*))?",
+    re.ASCII,
+)
+
+
+def _api_keys(reader: _Reader) -> tuple[ApiKey, ...]:
+    keys: list[ApiKey] = []
+    for number, word in enumerate(reader.words("API_KEYS"), start=1):
+        found = _API_KEY.fullmatch(word)
+        if found is None:
+            remedy = "write NAME:SECRET or NAME:SECRET:OWNER/REPO|OWNER/REPO, comma separated"
+            reader.problem("API_KEYS", f"cannot be read at key {number}", remedy)
+            continue
+        repositories = frozenset(found["repos"].lower().split("|")) if found["repos"] else None
+        digest = digest_of(found["secret"])
+        keys.append(ApiKey(name=found["name"], digest=digest, repositories=repositories))
+    if min(len({key.name for key in keys}), len({key.digest for key in keys})) < len(keys):
+        reader.problem("API_KEYS", "holds a name or a secret twice", "give each key its own")
+    return tuple(keys)
 
 
 def _log_level(reader: _Reader) -> str:

@@ -18,6 +18,7 @@ ROOMS = ("analysers", "demo", "github", "jobs", "llm", "review", "sandbox", "sto
 PURE_OUTSIDE_REVIEW = (
     "app.github.signature",
     "app.github.payloads",
+    "app.github.addresses",
     "app.jobs.job",
     "app.dispatch",
 )

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.errors import Unusable
 from app.review.config import Ceilings, Layer
+from app.review.rights import key_of
 from app.settings import (
     ModelApi,
     ModelSettings,
@@ -166,6 +167,35 @@ def test_the_default_configuration_is_read_at_the_start(tmp_path: Path) -> None:
     place.write_text("model: {name: large}\n")
     settings = read_settings(env(DEFAULT_CONFIG=str(place), MODELS="large"))
     assert settings.default_config == Layer(name="DEFAULT_CONFIG", raw=b"model: {name: large}\n")
+
+
+def test_keys_of_the_api_are_kept_without_their_secrets() -> None:
+    keys = read_settings(env(API_KEYS="ci:s=/e!c, one:hush:Acme/Shop|acme/x.y")).api_keys
+    assert [(key.name, key.repositories) for key in keys] == [
+        ("ci", None),
+        ("one", frozenset({"acme/shop", "acme/x.y"})),
+    ]
+    assert key_of("hush", keys) is keys[1]
+    assert key_of("s=/e!c", keys) is keys[0]
+    assert key_of("", keys) is key_of("one", keys) is None
+    assert "hush" not in repr(keys)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ["ci", "ci:", ":hush", "c i:hush", "ci:hush:", "ci:hush:acme", "ci:hush:a/b|", "ci:hush:a/b/c"],
+)
+def test_a_key_of_the_api_that_cannot_be_read_is_a_problem_that_shows_no_secret(keys: str) -> None:
+    [told] = problems(env(API_KEYS=f"ok:sesame,{keys}"))
+    assert told.startswith("API_KEYS cannot be read at key 2: write NAME:SECRET")
+    assert "hush" not in told
+
+
+@pytest.mark.parametrize("keys", ["ci:one,ci:two", "one:same,two:same"])
+def test_two_keys_of_the_api_share_neither_name_nor_secret(keys: str) -> None:
+    assert problems(env(API_KEYS=keys)) == [
+        "API_KEYS holds a name or a secret twice: give each key its own."
+    ]
 
 
 def test_every_mistake_in_the_default_configuration_is_a_problem(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ class _InstallationWire(msgspec.Struct, frozen=True, kw_only=True):
 
 class _RepositoryWire(msgspec.Struct, frozen=True, kw_only=True):
     id: int
+    full_name: str
 
 
 class InstallationAuth(httpx.Auth):
@@ -204,7 +205,7 @@ class AppCredentials:
         return self._auth(target, ORGANISATION, READING)
 
     async def find(self, owner: str, repo: str, number: int) -> Target:
-        """Find the ids behind the name of a repository. Raises Forbidden."""
+        """Find the ids behind the name of a repository, and its name of today. Raises Forbidden."""
         name = f"{segment(owner)}/{segment(repo)}"
         try:
             installed = await self._session.get_json(
@@ -220,7 +221,8 @@ class AppCredentials:
         )
         session = Session(self._connection, self._auth(target, repo, LOOKING), Pace())
         found = await session.get_json(f"/repos/{name}", _RepositoryWire)
-        return replace(target, repository_id=found.id)
+        owner, _, repo = found.full_name.partition("/")
+        return replace(target, repository_id=found.id, owner=owner, repo=repo)
 
     def _auth(
         self, target: Target, repository: int | str, permissions: Mapping[str, str]

@@ -28,7 +28,7 @@ EXPECTED_OUTPUT_TOKENS = 2_000
 
 
 class MeteredModels:
-    """The port Models: every call is booked, and answers are kept where `answers` are given.
+    """The ports Models and Budget: every call is booked, answers are kept if `answers` are given.
 
     `own` is asked unless a configuration names one of the `others`.
     """
@@ -60,6 +60,9 @@ class MeteredModels:
 
     async def spent(self, run_id: RunId) -> Spent:
         return await self._meter.spent(run_id)
+
+    async def check(self, target: Target) -> None:
+        await self._meter.check(target, self._own.name)
 
 
 class LedgerOfOneRun:
@@ -155,6 +158,13 @@ class Meter:
                 raise OverBudget(f"the limit of {limit:g} USD for {account.whose} is reached")
             has_room &= known + self._on_their_way[account.name] / 1e6 <= limit
         return has_room
+
+    async def check(self, target: Target, model: str) -> None:
+        """Raise OverBudget where not even an answer has room, whichever run asks."""
+        price = self.price(model)
+        answer = Usage(calls=1, output_tokens=EXPECTED_OUTPUT_TOKENS)
+        _, *shared = self.accounts(target, RunId(""), None)
+        await self._has_room(shared, price.of(answer) if price else 0.0)
 
     async def book(self, accounts: Sequence[str], usage: Usage, price: Price | None) -> None:
         if usage.calls:

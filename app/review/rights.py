@@ -1,11 +1,43 @@
 """Who may command, and whose pull requests are reviewed without a command. Asks nobody."""
 
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from app.review.config import AutomaticFor, Config, MayCommand
 
 _REACH: dict[str, int] = {"none": 0, "read": 1, "write": 2, "admin": 3}
 """Permissions in GitHub's words; one that is not here reaches nothing."""
 
 TO_DISMISS = "write"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """Who may ask through the API. `digest` is the secret's SHA-256; `repositories` are full names
+    in lower case, None for all."""
+
+    name: str
+    digest: bytes
+    repositories: frozenset[str] | None = None
+
+    def may_see(self, full_name: str) -> bool:
+        return self.repositories is None or full_name.lower() in self.repositories
+
+
+def digest_of(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+def key_of(secret: str, keys: Iterable[ApiKey]) -> ApiKey | None:
+    """Find the key with this secret, in a time that tells nothing about the secrets."""
+    digest = digest_of(secret)
+    found = None
+    for key in keys:
+        if hmac.compare_digest(key.digest, digest):
+            found = key
+    return found
 
 
 def may_command(permission: str, config: Config, *, is_author: bool) -> bool:

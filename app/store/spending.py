@@ -52,6 +52,20 @@ class StoredLedger:
 
         await self._database.transact(add)
 
+    async def total(self) -> Spent:
+        """Return the sum of all that was ever booked, of its prices those that are known."""
+        row = await self._database.transact(
+            lambda c: c.execute(
+                """
+                SELECT coalesce(sum(calls), 0) AS calls, coalesce(sum(usd), 0.0) AS usd,
+                    coalesce(sum(input_tokens), 0) AS input_tokens,
+                    coalesce(sum(output_tokens), 0) AS output_tokens,
+                    coalesce(max(estimated), 0) AS estimated, 0 AS unpriced
+                FROM spending WHERE account >= 'month/' AND account < 'month0'"""
+            ).fetchone()
+        )
+        return _spent(row)
+
     async def spent(self, accounts: Sequence[str]) -> Mapping[str, Spent]:
         """Return the sums of these accounts; of unknown ones, that nothing was spent."""
 

@@ -55,23 +55,23 @@ def webhook(door: Door, jobs: Jobs) -> Route:
 
 
 async def _read_delivery(request: Request, door: Door) -> Delivery:
-    body = await _read_body(request)
+    body = await read_body(request, MAX_BODY)
     if len(body) < LARGE_BODY:
         return _judge(body, request.headers, door)
     return await to_thread.run_sync(_judge, body, request.headers, door)
 
 
-async def _read_body(request: Request) -> bytes:
-    """Read the body up to the limit, whatever length it claims. Raises TooLarge."""
+async def read_body(request: Request, most: int) -> bytes:
+    """Read the body up to the limit, whatever length it claims. Raises TooLarge, TimeoutError."""
     claimed = request.headers.get("content-length", "")
-    if claimed.isdecimal() and len(claimed) < 20 and int(claimed) > MAX_BODY:
-        raise TooLarge(f"a delivery has at most {MAX_BODY} bytes")
+    if claimed.isdecimal() and len(claimed) < 20 and int(claimed) > most:
+        raise TooLarge(f"a body has at most {most} bytes here")
     body = bytearray()
     async with asyncio.timeout(BODY_S):
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY:
-                raise TooLarge(f"a delivery has at most {MAX_BODY} bytes")
+            if len(body) > most:
+                raise TooLarge(f"a body has at most {most} bytes here")
     return bytes(body)
 
 
