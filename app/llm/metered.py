@@ -19,12 +19,13 @@ from app.review.config import Config
 from app.review.price import USD_PER_REVIEW, Limits, Price, Prices, Spent
 from app.review.prompt import Prompt
 from app.review.pull import RunId, Target
-from app.review.tokens import estimate
 
 _NONE: Mapping[str, Model] = MappingProxyType({})
 NOTHING_SPENT = Spent()
 EXPECTED_OUTPUT_TOKENS = 2_000
 """What an answer takes that is on its way: more than most do."""
+CHARACTERS_A_TOKEN = 4
+"""Of a question that is on its way: as many as most texts have."""
 
 
 class MeteredModels:
@@ -211,5 +212,5 @@ def account_of(run_id: RunId) -> str:
 
 
 def _expected(prompt: Prompt) -> Usage:
-    tokens = estimate(prompt.system) + estimate(prompt.user)
+    tokens = (len(prompt.system) + len(prompt.user)) // CHARACTERS_A_TOKEN
     return Usage(calls=1, input_tokens=tokens, output_tokens=EXPECTED_OUTPUT_TOKENS)

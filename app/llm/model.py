@@ -35,11 +35,15 @@ MIN_PATIENCE_S = 300.0
 MORE_ROOM = 16_384
 """Tokens at least that an answer may have which was cut before; thoughts count too."""
 
-RATIO_STEP, MIN_RATIO, MAX_RATIO = 0.25, 0.5, 3.0
+RATIO_STEP, MIN_RATIO, MAX_RATIO = 0.5, 0.5, 3.0
 """How far one answer moves the ratio of tokens, and the bounds of belief in a server's count."""
+LEARN_FROM = 8
+"""The ratio is learnt from the first of so many answers: estimating a question takes its time."""
 MUCH_LESS = 0.5
-"""Below this share of our estimate a server has probably cut the question without a word, as
-Ollama does with what is longer than its `num_ctx`."""
+"""Below this share of our estimate a server may have cut the question without a word, as Ollama
+does with what is longer than its `num_ctx`. That is only logged: a count alone proves no cut. Some
+versions of Ollama leave out what was cached, which our rules at the head always are
+(github.com/ollama/ollama/issues/3427, 5370 and 16428), and gateways report what they like."""
 
 NOTHING_SPENT = Usage()
 _CUT = (Kind.CUT, Kind.BLANK)
@@ -154,6 +158,7 @@ class ServedModel:
         self._pace = Pace(clock)
         self._known: tuple[Abilities, float] | None = None
         self._token_ratio = 1.0
+        self._n_counted = 0
 
     @property
     def name(self) -> str:
@@ -334,6 +339,9 @@ class ServedModel:
 
     def _learn_ratio(self, prompt: Prompt, usage: Usage) -> None:
         if usage.is_estimated:
+            return
+        self._n_counted += 1
+        if self._n_counted % LEARN_FROM != 1:
             return
         estimated = _tokens_in(prompt)
         told = usage.input_tokens / estimated

@@ -24,7 +24,7 @@ from app.review.findings import (
     Location,
     fingerprint,
 )
-from app.review.masking import mask, visible
+from app.review.masking import mask_lines, visible
 
 GATE = "anchored"
 UNPROVEN = "unproven"
@@ -377,13 +377,15 @@ def _sources(
 
 
 def _add_hunks(source: _Source, file: FileDiff, side: Side) -> None:
+    absent = "-" if side is Side.RIGHT else "+"
     for hunk in file.hunks:
-        for line in hunk.lines:
-            number = line.new if side is Side.RIGHT else line.old
-            if number is not None:
-                source.bounds[number], source.texts[number] = None, line.text
-                if (masked := visible(mask(line.text))) != line.text:
-                    source.shown[number] = masked
+        known = [line for line in hunk.lines if line.kind != absent]
+        masked = mask_lines([line.text for line in known])
+        for line, text in zip(known, masked, strict=True):
+            number = (line.new if side is Side.RIGHT else line.old) or 0
+            source.bounds[number], source.texts[number] = None, line.text
+            if (shown := visible(text)) != line.text:
+                source.shown[number] = shown
     for lines in _ranges(file, side):
         for number in range(lines.first, lines.last + 1):
             source.bounds[number] = lines

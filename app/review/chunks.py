@@ -11,7 +11,7 @@ from posixpath import basename, dirname
 from app.review.classes import FileClass
 from app.review.diff import FileDiff, Hunk, Line, Side, Status
 from app.review.focus import GROUPS, Area
-from app.review.masking import mask, visible
+from app.review.masking import mask, mask_lines, visible
 from app.review.tokens import MARGIN, weight, with_margin
 
 CONTEXT_LINES = 5
@@ -408,7 +408,7 @@ def _shown_lines(hunk: Hunk) -> Iterator[_ShownLine]:
             (line.text.removesuffix("\r") if has_crlf else line.text)[:_MAX_EXAMINED]
             for _, line in block
         ]
-        for (index, line), text in zip(block, mask("\n".join(texts)).split("\n"), strict=True):
+        for (index, line), text in zip(block, mask_lines(texts), strict=True):
             is_after_gap = 0 < expected < index
             yield _shown_line(line, text, is_after_gap=is_after_gap)
             expected = index + 1

@@ -9,14 +9,14 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from app.review.chunks import MAX_LINE
 from app.review.diff import FileDiff, Line, Side
 from app.review.enclosing import MAX_LINES, Enclosing, Kind, Outline, defines, name_of
 from app.review.findings import Finding, Location
-from app.review.masking import mask, visible
+from app.review.masking import mask, mask_lines, visible
 from app.review.tokens import MARGIN, weight
 from app.review.unfold import folded, unfold
 
@@ -112,6 +112,18 @@ class Sheet:
             return ()
         rows = self.rows[Side.RIGHT]
         return tuple(rows[number - 1] for number in self.outlines[Side.RIGHT].imports())
+
+    def mentions(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+        """Give the rows near the top that match, and what there; each pair once, in order."""
+        text, starts = self._searched
+        found = ((bisect_right(starts, m.start()) - 1, m[0]) for m in pattern.finditer(text))
+        yield from dict.fromkeys(found)
+
+    @cached_property
+    def _searched(self) -> tuple[str, Sequence[int]]:
+        """The first lines as one text, and where each begins in it."""
+        texts = [f"{line.text[:MAX_LINE]}\n" for line in self.lines[:MAX_LINES_SEARCHED]]
+        return "".join(texts), [0, *accumulate(map(len, texts))]
 
     def definition_at(self, row: int, name: str) -> tuple[int, ...]:
         """Give the first rows of the definition of a name that begins in this row, if one does."""
@@ -223,9 +235,9 @@ def add_elsewhere(
         return
     spans = _Spans(names)
     for order, sheet in enumerate(sheets):
-        for row, line in enumerate(sheet.lines[:MAX_LINES_SEARCHED]):
+        for row, name in sheet.mentions(spans.pattern):
             if not selection.has(sheet.file.path, row):
-                spans.look_at(sheet, order, row, line.text[:MAX_LINE])
+                spans.look_at(sheet, order, row, name)
     for sheet, rows in spans.in_order():
         if selection.fits(sheet, rows, limit):
             selection.add(sheet, rows, limit)
@@ -283,30 +295,29 @@ class _Spans:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         # Every name is a run of letters, digits, `_` and `$`.
-        self._pattern = re.compile(
+        self.pattern = re.compile(
             rf"(?<![\w$])(?:{'|'.join(re.escape(name) for name in names)})(?![\w$])"
         )
         self._found: list[tuple[tuple[bool, int, int, int], Sheet, tuple[int, ...]]] = []
         self._n_seen: Counter[str] = Counter()
         self._n_taken: Counter[tuple[str, bool]] = Counter()
 
-    def look_at(self, sheet: Sheet, order: int, row: int, text: str) -> None:
-        for name in dict.fromkeys(self._pattern.findall(text)):
-            self._n_seen[name] += 1
-            if self._n_seen[name] > _MAX_SEEN:
-                continue
-            definition = sheet.definition_at(row, name)
-            is_use = not definition
-            if is_use and _COMMENT.match(text):
-                continue
-            if self._n_taken[name, is_use] >= (_MAX_USED if is_use else _MAX_DEFINED):
-                continue
-            self._n_taken[name, is_use] += 1
-            rows = definition or range(
-                max(0, row - _USE_LINES), min(row + _USE_LINES + 1, len(sheet.lines))
-            )
-            rank = (is_use, self._names.index(name), order, row)
-            self._found.append((rank, sheet, tuple(rows)))
+    def look_at(self, sheet: Sheet, order: int, row: int, name: str) -> None:
+        self._n_seen[name] += 1
+        if self._n_seen[name] > _MAX_SEEN:
+            return
+        definition = sheet.definition_at(row, name)
+        is_use = not definition
+        if is_use and _COMMENT.match(sheet.lines[row].text):
+            return
+        if self._n_taken[name, is_use] >= (_MAX_USED if is_use else _MAX_DEFINED):
+            return
+        self._n_taken[name, is_use] += 1
+        rows = definition or range(
+            max(0, row - _USE_LINES), min(row + _USE_LINES + 1, len(sheet.lines))
+        )
+        rank = (is_use, self._names.index(name), order, row)
+        self._found.append((rank, sheet, tuple(rows)))
 
     def in_order(self) -> Iterator[tuple[Sheet, tuple[int, ...]]]:
         for _, sheet, rows in sorted(self._found, key=lambda found: found[0]):
@@ -332,7 +343,7 @@ def _texts(lines: Sequence[Line]) -> tuple[str, ...]:
     masked = list(raw)
     for absent in "-+":
         rows = [row for row, line in enumerate(lines) if line.kind != absent]
-        hidden = mask("\n".join(raw[row] for row in rows)).split("\n") if rows else []
+        hidden = mask_lines([raw[row] for row in rows])
         for row, text in zip(rows, hidden, strict=True):
             if text != raw[row]:
                 masked[row] = text

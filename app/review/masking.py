@@ -5,7 +5,7 @@ wrote it. Knows shapes only: whether a secret is valid is nobody's business here
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MASK = "█"
@@ -57,6 +57,11 @@ def mask(text: str) -> str:
         last = secret.end
     parts += text[last:MAX_EXAMINED], _masked(text[max(last, MAX_EXAMINED) :])
     return "".join(parts)
+
+
+def mask_lines(lines: Sequence[str]) -> list[str]:
+    """Hide secrets in lines that stand below each other: a private key has many."""
+    return mask("\n".join(lines)).split("\n") if lines else []
 
 
 def visible(text: str) -> str:
