@@ -187,25 +187,24 @@ def render_refusal(login: str, needed: str, has: str) -> str:
 
 def render_help(mention: str) -> str:
     """List the commands."""
-    say = code_span
-    areas = ", ".join(say(area.value) for area in Area)
+    areas = ", ".join(f"`{area}`" for area in Area)
     return "\n".join(
         (
             "| write | to get |",
             "| --- | --- |",
-            f"| {say(f'{mention} review')} | a review of what is not covered yet |",
-            f"| {say(f'{mention} review full')} | everything again; the model is asked anew |",
-            f"| {say(f'{mention} review security, performance')} | only those focus areas |",
-            f"| {say(f'{mention} review for leaks in the cache')} | a review with that in mind |",
-            f"| {say(f'{mention} estimate')} | what a review would take |",
-            f"| {say(f'{mention} ask <question>')} | an answer; on the diff without `ask`, too |",
-            f"| {say(f'{mention} why')} | what led to a finding, or what was left out and why |",
-            f"| {say(f'{mention} dismiss <reason>')} | on the diff: this finding withdrawn |",
-            f"| {say(f'{mention} pause')} | no automatic reviews here |",
-            f"| {say(f'{mention} resume')} | automatic reviews again, as configured |",
-            f"| {say(f'{mention} cancel')} | the running review stopped |",
-            f"| {say(f'{mention} config')} | the configuration and where each value is from |",
-            f"| {say(f'{mention} help')} | this table |",
+            f"| `{mention} review` | a review of what is not covered yet |",
+            f"| `{mention} review full` | everything again; the model is asked anew |",
+            f"| `{mention} review security, performance` | only those focus areas |",
+            f"| `{mention} review for leaks in the cache` | a review with that in mind |",
+            f"| `{mention} estimate` | what a review would take |",
+            f"| `{mention} ask <question>` | an answer; on the diff without `ask`, too |",
+            f"| `{mention} why` | what led to a finding, or what was left out and why |",
+            f"| `{mention} dismiss <reason>` | on the diff: this finding withdrawn |",
+            f"| `{mention} pause` | no automatic reviews here |",
+            f"| `{mention} resume` | automatic reviews again, as configured |",
+            f"| `{mention} cancel` | the running review stopped |",
+            f"| `{mention} config` | the configuration and where each value is from |",
+            f"| `{mention} help` | this table |",
             "",
             f"Focus areas: {areas}.",
         )
@@ -216,7 +215,7 @@ def render_paused(mention: str) -> str:
     """Answer `pause`."""
     return (
         "No automatic reviews here from now on. Commands are still obeyed; "
-        f"{code_span(f'{mention} resume')} brings automatic reviews back."
+        f"`{mention} resume` brings automatic reviews back."
     )
 
 
@@ -228,16 +227,16 @@ def render_resumed() -> str:
 def render_cancelled(mention: str) -> str:
     """Answer `cancel`: the same whether or not there was something to stop."""
     return (
-        f"No review runs or waits here any more. {code_span(f'{mention} review')} starts one again."
+        f"No review runs or waits here any more. `{mention} review` starts one again."
     )
 
 
 def render_unknown(mention: str, text: str, did_you_mean: str | None) -> str:
     """Answer something that is no command."""
-    hint = f" Did you mean {code_span(f'{mention} {did_you_mean}')}?" if did_you_mean else ""
+    hint = f" Did you mean `{mention} {did_you_mean}`?" if did_you_mean else ""
     return (
         f"I do not know {code_span(text, MAX_NAME)}.{hint} "
-        f"{code_span(f'{mention} help')} lists what I know."
+        f"`{mention} help` lists what I know."
     )
 
 
@@ -298,7 +297,7 @@ def _config_row(key: str, config: Config, source: str | None) -> str:
 def render_why(receipt: Receipt | None, mention: str) -> str:
     """Answer `why` on a pull request, from what its last review recorded."""
     if receipt is None:
-        return f"Nothing was reviewed here yet. {code_span(f'{mention} review')} starts a review."
+        return f"Nothing was reviewed here yet. `{mention} review` starts a review."
     skipped = what_was_skipped(receipt.coverage, receipt.notices)
     left_out = (
         f"- {code_span(path, MAX_PATH)}: {safe_line(why, MAX_ASIDE)}"
@@ -390,7 +389,7 @@ def render_dismissed(finding: ReceiptFinding) -> str:
 def render_how_to_dismiss(mention: str) -> str:
     """Answer `dismiss` where there is nothing to dismiss."""
     return (
-        f"{code_span(f'{mention} dismiss')} is for the thread of a finding of mine: reply to it "
+        f"`{mention} dismiss` is for the thread of a finding of mine: reply to it "
         f"there. What has no thread is kept out by {code_span('suppress')} in "
         f"{code_span(CONFIG_PATH)}."
     )
@@ -398,10 +397,7 @@ def render_how_to_dismiss(mention: str) -> str:
 
 def render_no_record(mention: str) -> str:
     """Answer about a finding whose receipt was removed."""
-    return (
-        "The record of this finding is not kept any more. "
-        f"{code_span(f'{mention} review full')} looks again."
-    )
+    return f"The record of this finding is not kept any more. `{mention} review full` looks again."
 
 
 def _comment(finding: Finding, receipt: Receipt) -> str:

@@ -32,9 +32,12 @@ _TEX_COMMAND = re.compile(r"(\\\\)(?=[A-Za-z])")
 _REFERENCE = re.compile(r"([@#](?=[\w/\\-])|GH-(?=[0-9]))", re.IGNORECASE)
 # A heading, underline, table or list that is none of ours, or a command to another bot.
 _LINE_START = re.compile(r"([/!#=+:-]|[0-9]++(?=[.)]))")
-_COMMAND_IN_CODE = re.compile(r"^(?:/[A-Za-z]|@\w)", re.MULTILINE)
-# Code that must stay as it is may begin with a decorator: only `@name word` could be a command.
-_COMMAND_IN_LIVE_CODE = re.compile(r"^(?:/[A-Za-z]|@[\w-]+[ \t]+\w)", re.MULTILINE)
+# Other bots read what we post raw. Some take a mention and a word wherever they stand, as Mergify
+# does; others a slash that begins a line, as Prow does.
+_MENTION_IN_CODE = re.compile(r"(?<!\w)@(?=[\w-]+[ \t]+\w)")
+_SLASH_IN_CODE = re.compile(r"^([ \t]*/)(?=[A-Za-z])", re.MULTILINE)
+# Code that must stay as it is may mention: annotations and decorators do.
+_COMMAND_IN_LIVE_CODE = re.compile(r"^[ \t]*(?:/[A-Za-z]|@[\w-]+[ \t]+\w)", re.MULTILINE)
 
 
 def safe_prose(text: str, limit: int = MAX_PROSE) -> str:
@@ -130,11 +133,9 @@ def _closes(line: str, fence: str) -> bool:
 
 
 def _block(text: str) -> str:
-    text = _show_comments(text.strip("\n"))
+    text = _SLASH_IN_CODE.sub(rf"\1{ZERO_WIDTH_SPACE}", _inert(text.strip("\n")))
     if not text.strip():
         return ""
-    if _COMMAND_IN_CODE.search(text):
-        text = "\n".join(f" {line}" for line in text.split("\n"))
     ticks = "`" * max(3, _longest_run(text) + 1)
     return f"{ticks}\n{text}\n{ticks}"
 
@@ -203,7 +204,7 @@ def _escape(text: str) -> str:
 def _span(text: str) -> str:
     if not text.strip():
         return ""
-    text = _show_comments(text)
+    text = _inert(text)
     ticks = "`" * (_longest_run(text) + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
@@ -218,9 +219,10 @@ def _joined(parts: list[str]) -> str:
     return "".join(told)
 
 
-def _show_comments(code: str) -> str:
-    """Break comments in code: other programs read what we post raw, and obey hidden markers."""
-    return code.replace("<!--", f"<!{ZERO_WIDTH_SPACE}--")
+def _inert(code: str) -> str:
+    """Break hidden comments and mentions with a word after them: other programs obey them."""
+    code = code.replace("<!--", f"<!{ZERO_WIDTH_SPACE}--")
+    return _MENTION_IN_CODE.sub(f"@{ZERO_WIDTH_SPACE}", code)
 
 
 def _longest_run(text: str) -> int:

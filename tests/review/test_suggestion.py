@@ -444,7 +444,7 @@ def test_the_longest_suggestion_leaves_room_for_everything_else() -> None:
 
 def test_a_refused_suggestion_is_proposed_in_words() -> None:
     body = posted(make_finding(suggestion="/approve\nx = '```'\n"))
-    assert "\n\nProposed:\n\n````\n /approve\n x = '```'\n````\n\n" in body
+    assert "\n\nProposed:\n\n````\n/\u200bapprove\nx = '```'\n````\n\n" in body
     assert "suggestion" not in body
 
 

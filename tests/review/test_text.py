@@ -96,8 +96,10 @@ def test_code_in_a_line_stays_code(raw: str, safe: str) -> None:
         ("1. so\n   ```\n   a\n     b\n   ```", "1. so\n```\na\n  b\n```"),
         ("```\nnever closed", "```\nnever closed\n```"),
         ("```\n```", ""),
-        ("```\n/approve\nok\n```", "```\n /approve\n ok\n```"),
-        ("```\n@codex review\n```", "```\n @codex review\n```"),
+        ("```\n/approve\nok\n```", "```\n/\u200bapprove\nok\n```"),
+        ("```\n  # @mergifyio merge\n```", "```\n  # @\u200bmergifyio merge\n```"),
+        ("```\n@property\ndef a(x):\n```", "```\n@property\ndef a(x):\n```"),
+        ("```\n@codex review\n```", "```\n@\u200bcodex review\n```"),
         ("```\n// note\n```", "```\n// note\n```"),
     ],
 )
