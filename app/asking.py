@@ -32,7 +32,8 @@ from app.review.text import cut, plain_line
 
 MAX_SPLITS = 3
 """How often chunks are made smaller: to one area, then to a quarter at most."""
-TOO_LONG = (Reason.TOO_LONG, Reason.ANSWER_CUT, Reason.ANSWER_EMPTY)
+NO_ROOM = (Reason.ANSWER_CUT, Reason.ANSWER_EMPTY)
+TOO_LONG = (Reason.TOO_LONG, *NO_ROOM)
 MAX_DETAIL = 200
 """Characters of an error that are published: our own words, up to what a server said."""
 ASK_THE_OPERATOR = "ask the operator of this app to look at its model server; its log says more"
@@ -72,7 +73,7 @@ async def ask_model(
         return Asked(plan=plan, outcomes={chunk.number: Reason.NO_MODEL for chunk in plan.chunks})
     round = _Round(change=change, request=request, run=run, model=model, how=how)
     answers = latest = await round.ask(plan.chunks)
-    for _ in range(MAX_SPLITS):
+    for n_splits in range(MAX_SPLITS):
         too_long = {one.number for one in latest if one.outcome in TOO_LONG}
         new = 2 * how.max_chunks - len(plan.chunks)
         smaller = split_chunks(plan, too_long, max_chunks=new) if too_long else plan
@@ -81,6 +82,8 @@ async def ask_model(
         latest = await round.ask(smaller.chunks[len(plan.chunks) :])
         answers = answers + latest
         plan = smaller
+        if n_splits and all(one.outcome in NO_ROOM for one in latest):
+            break  # every answer is paid for, and fewer lines did not help one of them
     return Asked(
         plan=plan,
         candidates=tuple(c for answer in answers for c in answer.parsed.candidates),

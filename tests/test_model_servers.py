@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.demo.state import AppIdentity, new_app
-from tests.model_server import Question, Reply, Script, error
+from tests.model_server import Question, Reply, Script, blank, error
 from tests.world import World, build_world, finding, finds, receipt
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +84,20 @@ async def test_what_is_too_long_however_small_is_named_and_costs_only_itself(mak
     assert "too long for the model" in (run.title or "")
     bodies = [question.user for question in world.model.questions]
     assert len(bodies) == len(set(bodies))
+
+
+async def test_a_model_that_never_says_a_word_is_not_asked_ever_smaller_questions(
+    make: Make,
+) -> None:
+    world = make(lambda _: blank())
+    lines = "".join(f"def f{n}(a):\n    return a + {n}\n\n\n" for n in range(40))
+    world.state.push(world.pull, {"many.py": lines})
+    async with world.running():
+        await world.comment("@codex review")
+        run = await world.ended()
+    assert (receipt(run)["state"], run.conclusion) == ("failed", "neutral")
+    assert "the model's answer was empty" in (run.title or "")
+    assert len(world.model.questions) < 50
 
 
 async def test_what_a_server_does_not_take_is_learnt_once_for_all_starts(make: Make) -> None:

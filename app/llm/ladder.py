@@ -47,10 +47,12 @@ class Abilities:
         return field not in self.refused
 
 
-def step_down(can: Abilities, fault: Fault, *, is_proven: bool, is_auto: bool) -> Abilities | None:
+def step_down(
+    can: Abilities, fault: Fault, *, proven: Abilities | None, is_auto: bool
+) -> Abilities | None:
     """Return what to try after a refusal; None where asking for less would not help.
 
-    A bad request for no reason given is taken for such a refusal until the server `is_proven` to
+    A bad request for no reason given is taken for such a refusal, until the server is `proven` to
     take what we send. Only with `is_auto` the protocol may change.
     """
     match fault.kind:
@@ -60,9 +62,12 @@ def step_down(can: Abilities, fault: Fault, *, is_proven: bool, is_auto: bool) -
             return replace(can, refused=can.refused | {fault.named})
         case Kind.FORMAT_REFUSED if can.form is not Form.TEXT:
             return replace(can, form=Form(can.form + 1))
-        case Kind.BAD_REQUEST if not is_proven and not can.refused >= EXTRAS:
+        case Kind.BAD_REQUEST if proven:  # perhaps by a question that was asked at the same time
+            least = least_of(proven, can)
+            return least if least != can else None
+        case Kind.BAD_REQUEST if not can.refused >= EXTRAS:
             return replace(can, refused=can.refused | EXTRAS)
-        case Kind.BAD_REQUEST if not is_proven and can.form is not Form.TEXT:
+        case Kind.BAD_REQUEST if can.form is not Form.TEXT:
             return replace(can, form=Form.TEXT)
     return None
 

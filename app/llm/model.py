@@ -269,9 +269,8 @@ class ServedModel:
     # ---- between two requests --------------------------------------------------------------------
 
     def _step_down(self, question: _Question, fault: Fault) -> bool:
-        can = step_down(
-            question.can, fault, is_proven=self._known is not None, is_auto=self._is_auto
-        )
+        proven = self._known[0] if self._known else None
+        can = step_down(question.can, fault, proven=proven, is_auto=self._is_auto)
         if can is None:
             return False
         log.event(

@@ -226,18 +226,13 @@ def render_resumed() -> str:
 
 def render_cancelled(mention: str) -> str:
     """Answer `cancel`: the same whether or not there was something to stop."""
-    return (
-        f"No review runs or waits here any more. `{mention} review` starts one again."
-    )
+    return f"No review runs or waits here any more. `{mention} review` starts one again."
 
 
 def render_unknown(mention: str, text: str, did_you_mean: str | None) -> str:
     """Answer something that is no command."""
     hint = f" Did you mean `{mention} {did_you_mean}`?" if did_you_mean else ""
-    return (
-        f"I do not know {code_span(text, MAX_NAME)}.{hint} "
-        f"`{mention} help` lists what I know."
-    )
+    return f"I do not know {code_span(text, MAX_NAME)}.{hint} `{mention} help` lists what I know."
 
 
 def render_estimate(

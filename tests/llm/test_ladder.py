@@ -37,11 +37,11 @@ def step(
     can: Abilities = TOP,
     *,
     named: str = "",
-    is_proven: bool = False,
+    proven: Abilities | None = None,
     is_auto: bool = True,
 ) -> Abilities | None:
     fault = Fault(kind=kind, text="no", named=named)
-    return step_down(can, fault, is_proven=is_proven, is_auto=is_auto)
+    return step_down(can, fault, proven=proven, is_auto=is_auto)
 
 
 def test_each_refused_form_leads_to_a_simpler_one() -> None:
@@ -78,19 +78,25 @@ def test_a_bad_request_without_reason_drops_everything_that_can_be_spared() -> N
 
 
 def test_a_server_that_took_our_questions_has_another_reason_for_a_bad_request() -> None:
-    assert step(Kind.BAD_REQUEST, is_proven=True) is None
+    assert step(Kind.BAD_REQUEST, proven=TOP) is None
 
 
-@given(abilities, st.lists(faults, max_size=40), st.booleans(), st.booleans())
+def test_a_bad_request_is_asked_again_as_the_server_took_another_question_meanwhile() -> None:
+    plain = Abilities(api=Api.CHAT, refused=EXTRAS, form=Form.TEXT)
+    assert step(Kind.BAD_REQUEST, proven=plain) == plain
+    assert step(Kind.BAD_REQUEST, plain, proven=plain) is None
+
+
+@given(abilities, st.lists(faults, max_size=40), st.none() | abilities, st.booleans())
 def test_whatever_is_refused_the_ladder_ends(
-    can: Abilities, refusals: list[Fault], is_proven: bool, is_auto: bool
+    can: Abilities, refusals: list[Fault], proven: Abilities | None, is_auto: bool
 ) -> None:
     n_steps = 0
     for fault in refusals:
-        lower = step_down(can, fault, is_proven=is_proven, is_auto=is_auto)
+        lower = step_down(can, fault, proven=proven, is_auto=is_auto)
         if lower is not None:
             can, n_steps = lower, n_steps + 1
-    assert n_steps <= 2 * (len(Form) + 4) + 1
+    assert n_steps <= 3 * (len(Form) + 4) + 2
 
 
 learning = abilities.filter(lambda can: can.api is not Api.COMPLETIONS)
