@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from app.review.answer import Usage
 from app.review.config import Config
-from app.review.coverage import Coverage, Settled, SettledRow, Shown
+from app.review.coverage import Coverage, Row, Settled, Shown
 from app.review.diff import Diff, Side, parse_diff
 from app.review.findings import (
     NOT_CHECKED,
@@ -194,7 +194,7 @@ def make_coverage(*states: Settled | Mapping[Area, Settled]) -> Coverage:
     for number, state in enumerate(states or (Shown((0,)),), start=1):
         areas = state if isinstance(state, Mapping) else {Area.CORRECTNESS: state}
         rows.append(
-            SettledRow(
+            Row(
                 path=f"file{number}.py",
                 hunk=f"@@ -0,0 +1,{number} @@",
                 hunk_key=f"hunk{number}",
@@ -202,7 +202,7 @@ def make_coverage(*states: Settled | Mapping[Area, Settled]) -> Coverage:
                 areas=areas,
             )
         )
-    return Coverage(rows=tuple(rows), rules_hash="rules")
+    return Coverage(rows=tuple(rows))
 
 
 def make_outcome(

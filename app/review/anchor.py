@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from posixpath import basename
 from typing import NamedTuple
 
@@ -99,6 +100,13 @@ def anchor(
         kept=tuple(result for result in results if isinstance(result, Finding)),
         dropped=tuple(result for result in results if isinstance(result, Dropped)),
     )
+
+
+def standing(quotes: Iterable[str], runs: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Tell which quotes stand in these runs of lines, by the rule that evidence is held to."""
+    numbered = enumerate(chain.from_iterable((None, *run) for run in runs), start=1)
+    text = _Text((_Row(number, None), line) for number, line in numbered if line is not None)
+    return frozenset(q for q in quotes if any(any(text.find(read)) for read in _quotes(q)))
 
 
 def _ranges(file: FileDiff, side: Side) -> tuple[Range, ...]:

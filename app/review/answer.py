@@ -64,16 +64,13 @@ class Parsed:
     """What an answer holds. `was_cut` when its list of findings broke off: more may have followed.
 
     `problem` tells the model how it broke the schema; empty if any of its findings obeyed it, or
-    if it had none. The overall values are the model's own opinion, None where it gave none.
+    if it had none. What it thinks of the change as a whole decides nothing.
     """
 
     candidates: tuple[Candidate, ...] = ()
     rejected: tuple[Dropped, ...] = ()
     was_cut: bool = False
     problem: str = ""
-    overall_correctness: str | None = None
-    overall_explanation: str | None = None
-    overall_confidence: float | None = None
 
 
 def parse_answer(text: str, *, areas: tuple[Area, ...]) -> Parsed:
@@ -100,9 +97,6 @@ def parse_answer(text: str, *, areas: tuple[Area, ...]) -> Parsed:
         rejected=tuple(rejected),
         was_cut=found.was_cut,
         problem="" if candidates else "; ".join(problems),
-        overall_correctness=_optional_text(found.overall.get("overall_correctness")),
-        overall_explanation=_optional_text(found.overall.get("overall_explanation")),
-        overall_confidence=as_number(found.overall.get("overall_confidence_score")),
     )
 
 

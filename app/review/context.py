@@ -12,11 +12,11 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from app.review.chunks import MAX_LINE
+from app.review.chunks import MAX_LINE, shown_name
 from app.review.diff import FileDiff, Line, Side
 from app.review.enclosing import MAX_LINES, Enclosing, Kind, Outline, defines, name_of
 from app.review.findings import Finding, Location
-from app.review.masking import mask, mask_lines, visible
+from app.review.masking import mask_lines, visible
 from app.review.tokens import MARGIN, weight
 from app.review.unfold import folded, unfold
 
@@ -36,7 +36,6 @@ _MAX_DEFINED = 2
 _MAX_USED = 4
 _MAX_SEEN = 200
 _KEPT = MAX_LINE - 40
-_MAX_NAME = 300
 _GAP = "…"
 
 
@@ -393,5 +392,4 @@ def _printed(sheet: Sheet, row: int) -> str:
 
 
 def _heading(file: FileDiff) -> str:
-    name = visible(mask(file.path[:_MAX_NAME])).replace("\n", "<U+000A>")
-    return f"## File: {name} ({file.status.value})"
+    return f"## File: {shown_name(file.path)} ({file.status.value})"

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from app.review.chunks import Chunk, Chunks, HunkToShow, Place, make_chunks
 from app.review.classes import Attributes, FileClass, classify, parse_attributes
@@ -18,40 +19,13 @@ from app.review.focus import Area, concerns
 from app.review.globs import Globs, compile_globs
 from app.review.masking import mask, visible
 
-NEVER_SEND = (
-    ".env*",
-    "*.pem",
-    "*.key",
-    "*.p12",
-    "*.pfx",
-    "*.jks",
-    "*.keystore",
-    "*.kdbx",
-    "*.ppk",
-    "*.tfstate",
-    "*.tfstate.backup",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    ".netrc",
-    "_netrc",
-    ".npmrc",
-    ".pypirc",
-    ".htpasswd",
-    ".pgpass",
-    ".my.cnf",
-    ".git-credentials",
-    ".dockercfg",
-    "**/.docker/config.json",
-    "**/.aws/credentials",
-    "**/.kube/config",
-    "credentials",
-    "credentials.json",
-    "service-account*.json",
-    "master.key",
-    "*.secret",
-)
+_NEVER_SEND = """
+    .env* *.pem *.key *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk *.tfstate *.tfstate.backup
+    id_rsa* id_dsa* id_ecdsa* id_ed25519* .netrc _netrc .npmrc .pypirc .htpasswd .pgpass .my.cnf
+    .git-credentials .dockercfg **/.docker/config.json **/.aws/credentials **/.kube/config
+    credentials credentials.json service-account*.json master.key *.secret
+"""
+NEVER_SEND = tuple(_NEVER_SEND.split())
 """Files that never leave the machine, however the case of their letters; beside the configured."""
 
 
@@ -167,9 +141,13 @@ Planned = Asked | Covered | NotConcerned | Withheld | LeftOut
 Settled = Shown | Covered | NotConcerned | Withheld | LeftOut
 
 
+_State = TypeVar("_State")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A hunk (or a file without hunks: `hunk` and `hunk_key` are empty) and what is planned for it.
+class Row(Generic[_State]):
+    """A hunk (or a file without hunks: `hunk` and `hunk_key` are empty) and what is planned for it,
+    or what has become of that.
 
     `hunk` is the `@@` line, fit to be published (the path is as it is in the diff).
     `areas` has all configured areas, and those asked for. `n_cut_lines` of the changed lines are
@@ -180,19 +158,7 @@ class Row:
     hunk: str
     hunk_key: str
     n_changed_lines: int
-    areas: Mapping[Area, Planned]
-    n_cut_lines: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettledRow:
-    """A row of the plan after the run."""
-
-    path: str
-    hunk: str
-    hunk_key: str
-    n_changed_lines: int
-    areas: Mapping[Area, Settled]
+    areas: Mapping[Area, _State]
     n_cut_lines: int = 0
 
 
@@ -204,7 +170,7 @@ class Plan:
     """
 
     chunks: tuple[Chunk, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[Row[Planned], ...]
     shown: Mapping[Place, str]
     rules_hash: str
     budget_tokens: int
@@ -215,8 +181,7 @@ class Plan:
 class Coverage:
     """What a review has shown."""
 
-    rows: tuple[SettledRow, ...]
-    rules_hash: str
+    rows: tuple[Row[Settled], ...]
 
     @property
     def gaps(self) -> tuple[Reason, ...]:
@@ -236,11 +201,6 @@ class Coverage:
             any(isinstance(state, Shown | Covered) for state in row.areas.values())
             for row in self.rows
         )
-
-    @property
-    def newly_covered_keys(self) -> frozenset[str]:
-        """Name what need not be shown again by the same rules."""
-        return self.keys_covered_by(self.rules_hash)
 
     def keys_covered_by(self, rules_hash: str) -> frozenset[str]:
         """Name what need not be shown again by these rules, which are no stricter than ours.
@@ -332,12 +292,12 @@ def split_chunks(plan: Plan, numbers: Collection[int], *, max_chunks: int) -> Pl
     return plan
 
 
-def _is_in(row: Row, area: Area, numbers: Collection[int]) -> bool:
+def _is_in(row: Row[Planned], area: Area, numbers: Collection[int]) -> bool:
     state = row.areas.get(area)
     return isinstance(state, Asked) and not set(numbers).isdisjoint(state.chunks)
 
 
-def _moved(number: int, row: Row, new: Chunks) -> Row:
+def _moved(number: int, row: Row[Planned], new: Chunks) -> Row[Planned]:
     def place(area: Area, state: Planned) -> Planned:
         placed = new.placed.get((number, area))
         return Asked(placed) if placed else state
@@ -356,18 +316,19 @@ def settle(
     A chunk without an outcome was never asked. A split hunk counts when all its parts do.
     `details` tell more of some outcomes, for people.
     """
-    rows = tuple(
-        SettledRow(
-            path=row.path,
-            hunk=row.hunk,
-            hunk_key=row.hunk_key,
-            n_changed_lines=row.n_changed_lines,
-            areas={area: _settled(state, outcomes, details) for area, state in row.areas.items()},
-            n_cut_lines=row.n_cut_lines,
+    return Coverage(
+        rows=tuple(
+            Row(
+                path=row.path,
+                hunk=row.hunk,
+                hunk_key=row.hunk_key,
+                n_changed_lines=row.n_changed_lines,
+                areas={a: _settled(state, outcomes, details) for a, state in row.areas.items()},
+                n_cut_lines=row.n_cut_lines,
+            )
+            for row in plan.rows
         )
-        for row in plan.rows
     )
-    return Coverage(rows=rows, rules_hash=plan.rules_hash)
 
 
 def _settled(
@@ -510,7 +471,7 @@ def _state(area: Area, path: str, file_class: FileClass, key: str, scope: _Scope
     return None if is_asked else LeftOut(Reason.NOT_ASKED)
 
 
-def _row(number: int, draft: _RowDraft, chunks: Chunks) -> Row:
+def _row(number: int, draft: _RowDraft, chunks: Chunks) -> Row[Planned]:
     def planned(area: Area) -> Planned:
         placed = chunks.placed.get((number, area))
         return Asked(placed) if placed else LeftOut(Reason.OVER_LIMIT)
@@ -525,7 +486,7 @@ def _row(number: int, draft: _RowDraft, chunks: Chunks) -> Row:
     )
 
 
-def _damaged_row(damage: Damaged, scope: _Scope) -> Row:
+def _damaged_row(damage: Damaged, scope: _Scope) -> Row[Planned]:
     state = LeftOut(Reason.DAMAGED, damage.reason)
     return Row(
         path=damage.path or "(a file without a name)",

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
-from app.review.anchor import anchor
+from app.review.anchor import standing
 from app.review.config import Suppression
 from app.review.context import Page, Selection, Sheet, Shown, add_elsewhere, names_of, room_of
-from app.review.diff import Diff, FileDiff, Side, Status
-from app.review.findings import Candidate, Dropped, Finding, Gate, Location, drop
-from app.review.focus import Area
+from app.review.findings import Dropped, Finding, Gate, drop
 from app.review.merge import MODEL
 from app.review.priority import Priority
 from app.review.suppress import SUPPRESSED, fits
@@ -258,17 +256,14 @@ def _objection(doubt: Doubt, verdict: Verdict, proofs: "_Proofs") -> str | None:
     return None
 
 
-_PAGE = FileDiff(old_path=None, new_path="page", status=Status.ADDED)
-
-
 class _Proofs:
     """Which quotes stand in what was shown, and which of their lines in what was changed."""
 
     def __init__(self, page: Page, verdicts: Iterable[Verdict]) -> None:
         quotes = {quote for verdict in verdicts for quote in verdict.proofs.values()}
         lines = {line for quote in quotes for line in quote.split("\n")}
-        self.shown = _standing(quotes, (run for whole in page.runs for run in _readings(whole)))
-        self.changed = _standing(lines, (run for whole in page.runs for run in _changed(whole)))
+        self.shown = standing(quotes, (run for whole in page.runs for run in _readings(whole)))
+        self.changed = standing(lines, (run for whole in page.runs for run in _changed(whole)))
 
 
 def _readings(run: Sequence[Shown]) -> Iterator[list[str]]:
@@ -281,31 +276,3 @@ def _changed(run: Sequence[Shown]) -> Iterator[list[str]]:
     for is_changed, lines in groupby(run, key=lambda line: line.kind != " "):
         if is_changed:
             yield from _readings(tuple(lines))
-
-
-def _standing(quotes: Iterable[str], runs: Iterable[Sequence[str]]) -> frozenset[str]:
-    """Tell which quotes stand in these runs of lines, as evidence has to stand in a diff."""
-    shown: dict[tuple[str, Side, int], str] = {}
-    number = 0
-    for run in runs:
-        number += 1  # a gap
-        for text in run:
-            number += 1
-            shown[_PAGE.path, Side.RIGHT, number] = text
-    claims = [_as_evidence(quote) for quote in quotes if quote]
-    kept = anchor(claims, Diff(files=(_PAGE,)), shown).kept
-    return frozenset(finding.evidence for finding in kept)
-
-
-def _as_evidence(quote: str) -> Candidate:
-    return Candidate(
-        area=Area.CORRECTNESS,
-        priority=Priority.P3,
-        confidence=0,
-        title="",
-        body="",
-        trigger="",
-        evidence=quote,
-        location=Location(path=_PAGE.path, side=Side.RIGHT, start_line=1, line=1),
-        source=MODEL,
-    )

@@ -1,4 +1,4 @@
-"""Reads the JSON in a model's answer leniently: a list of objects under a name, and what is around.
+"""Reads the JSON in a model's answer leniently: a list of objects under a name.
 
 Models wrap, cut, double-encode and misspell their JSON. What can be read without guessing at its
 meaning is read. Knows nothing of what the objects mean.
@@ -17,13 +17,12 @@ MAX_DIGITS = 18
 
 
 class Items(NamedTuple):
-    """The items of a list, still unproven JSON values, and the object around them.
+    """The items of a list, still unproven JSON values.
 
     `was_cut` when the list broke off: more may have followed.
     """
 
     items: list[object]
-    overall: dict[str, object]
     was_cut: bool
 
 
@@ -61,15 +60,15 @@ def find_items(text: str, name: str, fields: tuple[str, ...]) -> Items:
         value = NotJson() if was_cut else _decode(piece)
         values.append(value)
         if holder := _holder(value, name):
-            found.append(Items(_as_list(holder[name]), holder, was_cut=False))
+            found.append(Items(_as_list(holder[name]), was_cut=False))
         else:
             found.extend(_salvage(piece, name))
     if found:
         return _joined(found)
     if loose := [value for value in values if _has_all(value, fields)]:
-        return Items(loose, {}, was_cut)
+        return Items(loose, was_cut)
     if _EMPTY_LIST.fullmatch(text):
-        return Items([], {}, was_cut=False)
+        return Items([], was_cut=False)
     raise AnswerInvalid(f"the answer holds no JSON object with a list `{name}`")
 
 
@@ -134,7 +133,7 @@ def _joined(found: list[Items]) -> Items:
     was_cut = any(part.was_cut for part in found)
     if was_cut and not items:
         raise AnswerInvalid("the answer was cut before its first item was complete")
-    return Items(items, found[-1].overall, was_cut)
+    return Items(items, was_cut)
 
 
 def _objects_in(text: str) -> Iterator[tuple[int, int | None]]:
@@ -152,7 +151,7 @@ def _salvage(text: str, name: str) -> Iterator[Items]:
     at: int | None = 0
     while at is not None and (start := opening.search(text, at)):
         items, at = _items_of_list(text, start.end())
-        yield Items(items, {}, was_cut=at is None)
+        yield Items(items, was_cut=at is None)
 
 
 @cache
@@ -220,9 +219,9 @@ def _json(text: str) -> Any:
     return json.loads(text, strict=False, parse_int=_integer)
 
 
-def _integer(digits: str) -> int | float:
-    """Read an integer of any length; Python refuses those of more than 4300 digits."""
-    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+def _integer(digits: str) -> int:
+    """Read an integer of any length, the longest ones only as something huge."""
+    return int(digits[:MAX_DIGITS])
 
 
 def _right_escape(match: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from app.review.coverage import Coverage, Reason, SettledRow
+from app.review.coverage import Coverage, Reason, Row, Settled
 from app.review.diff import Side
 from app.review.findings import Dropped, Finding, Fingerprint, Location, drop
 from app.review.focus import Area
@@ -469,7 +469,7 @@ def _cut_lines(coverage: Coverage) -> Iterator[NotInDiff]:
             yield NotInDiff(path=row.path, reason=told)
 
 
-def _coverage(row: SettledRow) -> ReceiptCoverage:
+def _coverage(row: Row[Settled]) -> ReceiptCoverage:
     return ReceiptCoverage(
         path=_publishable(row.path),
         hunk=_publishable(row.hunk),

@@ -219,7 +219,7 @@ def test_what_was_shown_is_never_asked_again(
     diff: Diff, config: Config, budget_tokens: int
 ) -> None:
     plan = plan_of(diff, Request(), config, budget_tokens, 1_000)
-    covered = settle(plan, {chunk.number: None for chunk in plan.chunks}).newly_covered_keys
+    covered = settle(plan, {chunk.number: None for chunk in plan.chunks}).keys_covered_by("")
     again = plan_of(diff, Request(), config, budget_tokens, 1_000, covered)
     assert again.chunks == ()
     full = plan_of(diff, Request(full=True), config, budget_tokens, 1_000, covered)

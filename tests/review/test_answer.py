@@ -76,9 +76,6 @@ OUTER_END = TWO.index('], "overall')
 def test_an_answer_that_obeys_the_schema_is_read_whole() -> None:
     assert parse_answer(GOOD, areas=BOTH) == Parsed(
         candidates=(CANDIDATE,),
-        overall_correctness="patch is incorrect",
-        overall_explanation="It fails.",
-        overall_confidence=0.8,
     )
 
 

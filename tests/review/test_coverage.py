@@ -195,7 +195,7 @@ def test_an_area_that_is_not_configured_can_be_asked_for() -> None:
 
 def test_what_is_covered_is_not_asked_again() -> None:
     first = all_answered(plan_of(added("a.py"), rules_hash="r"))
-    covered = first.newly_covered_keys
+    covered = first.keys_covered_by("r")
     assert len(covered) == 4
     second = plan_of(added("a.py"), added("b.py"), covered=covered, rules_hash="r")
     assert second.rows[0].n_cut_lines == 0
@@ -206,20 +206,20 @@ def test_what_is_covered_is_not_asked_again() -> None:
 
 
 def test_other_rules_cover_nothing() -> None:
-    covered = all_answered(plan_of(added("a.py"), rules_hash="r")).newly_covered_keys
+    covered = all_answered(plan_of(added("a.py"), rules_hash="r")).keys_covered_by("r")
     assert states(plan_of(added("a.py"), covered=covered, rules_hash="s")) == states(
         plan_of(added("a.py"))
     )
 
 
 def test_a_full_review_asks_everything_again() -> None:
-    covered = all_answered(plan_of(added("a.py"))).newly_covered_keys
+    covered = all_answered(plan_of(added("a.py"))).keys_covered_by("")
     plan = plan_of(added("a.py"), covered=covered, request=Request(full=True))
     assert plan == plan_of(added("a.py"))
 
 
 def test_a_narrowed_full_review_keeps_what_else_is_covered() -> None:
-    covered = all_answered(plan_of(added("a.py"))).newly_covered_keys
+    covered = all_answered(plan_of(added("a.py"))).keys_covered_by("")
     request = Request(full=True, areas=(Area.SECURITY,))
     plan = plan_of(added("a.py"), covered=covered, request=request)
     assert plan.rows[0].areas[Area.SECURITY] == Asked((1,))
@@ -230,7 +230,7 @@ def test_narrowed_runs_add_up() -> None:
     covered: frozenset[str] = frozenset()
     for area in DEFAULT_AREAS:
         plan = plan_of(added("a.py"), request=Request(areas=(area,)), covered=covered)
-        covered |= all_answered(plan).newly_covered_keys
+        covered |= all_answered(plan).keys_covered_by("")
     assert states(plan_of(added("a.py"), covered=covered)) == [{Covered(), NotConcerned()}]
 
 
@@ -240,7 +240,7 @@ def test_repeated_runs_under_a_limit_come_to_cover_everything() -> None:
     for _ in range(9):
         plan = plan_of(*files, covered=covered, budget_tokens=250, max_chunks=2)
         assert len(plan.chunks) == 2
-        covered |= all_answered(plan).newly_covered_keys
+        covered |= all_answered(plan).keys_covered_by("")
     plan = plan_of(*files, covered=covered, budget_tokens=250, max_chunks=2)
     assert all_answered(plan).gaps == ()
 
@@ -263,7 +263,7 @@ def test_a_chunk_without_an_answer_is_a_gap() -> None:
         Area.TESTS: LeftOut(Reason.MODEL_REFUSED),
     }
     assert coverage.gaps == (Reason.MODEL_REFUSED,)
-    assert coverage.newly_covered_keys == {coverage_key(row.hunk_key, Area.SECURITY, "")}
+    assert coverage.keys_covered_by("") == {coverage_key(row.hunk_key, Area.SECURITY, "")}
 
 
 def test_a_chunk_without_an_outcome_was_broken_off() -> None:
@@ -282,7 +282,7 @@ def test_a_split_hunk_is_shown_when_all_its_parts_are() -> None:
     assert settle(plan, outcomes).rows[0].areas == {Area.SECURITY: Shown(numbers)}
     late = settle(plan, outcomes | {numbers[-1]: Reason.TOO_LONG})
     assert late.rows[0].areas == {Area.SECURITY: LeftOut(Reason.TOO_LONG)}
-    assert (late.n_reviewed, late.newly_covered_keys) == (0, frozenset())
+    assert (late.n_reviewed, late.keys_covered_by("")) == (0, frozenset())
 
 
 def test_a_chunk_that_was_too_long_is_shown_again_in_halves_and_the_others_stay() -> None:
@@ -333,9 +333,9 @@ def test_of_equal_hunks_all_must_be_shown() -> None:
     assert plan.rows[0].hunk_key == plan.rows[1].hunk_key
     numbers = [chunk.number for chunk in plan.chunks]
     outcomes: dict[int, Reason | None] = dict.fromkeys(numbers)
-    assert len(settle(plan, outcomes).newly_covered_keys) == 1
+    assert len(settle(plan, outcomes).keys_covered_by("")) == 1
     outcomes[numbers[-1]] = Reason.NO_MODEL
-    assert settle(plan, outcomes).newly_covered_keys == frozenset()
+    assert settle(plan, outcomes).keys_covered_by("") == frozenset()
 
 
 def test_keys_tell_hunks_areas_and_rules_apart() -> None:
