@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from posixpath import basename
+from posixpath import basename, normpath
 from typing import NamedTuple
 
 from app.review.chunks import shown_name
@@ -402,7 +402,10 @@ def _add_hunks(source: _Source, file: FileDiff, side: Side) -> None:
 # ---- paths and results ---------------------------------------------------------------------------
 
 
-_PRINTED_BEHIND = re.compile(r" \((?:added|removed|modified|renamed|copied|changed)[^()]*\)$")
+_PRINTED_BEHIND = re.compile(
+    r" \((?:added|removed|modified|renamed|copied|changed)[^()]*\)$"
+    r"|(?::\d{1,9}(?:[-:]\d{1,9})?|#L\d{1,9}(?:-L?\d{1,9})?)$"
+)
 
 
 class _Paths:
@@ -424,10 +427,11 @@ class _Paths:
             self._by_name.setdefault(basename(path), []).append(path)
 
     def find(self, path: str) -> str | None:
-        """Find a file by its name, allowing for `./`, the prefixes of a diff, what is printed
-        behind a name, and folders that are missing, or those above a root, where that leaves one
-        file only."""
-        bare = _PRINTED_BEHIND.sub("", path).removeprefix("./").lstrip("/")
+        """Find a file by its name, allowing for quotes, other ways to write a path, the prefixes of
+        a diff, what is printed behind a name, and folders that are missing, or those above a root,
+        where that leaves one file only."""
+        bare = _PRINTED_BEHIND.sub("", path.strip("`'\" ").removeprefix("file://"))
+        bare = normpath(bare.replace("\\", "/")).lstrip("/")
         for name in (path, bare, bare.removeprefix("a/"), bare.removeprefix("b/")):
             if name in self._paths:
                 return self._paths[name]

@@ -485,7 +485,21 @@ ONE_LINE = "@@ -1 +1 @@\n-first()\n+second()\n"
 
 
 @pytest.mark.parametrize(
-    "path", ["/src/app.py", "/repo/src/app.py", "app.py", "src/app.py (modified)", "./src/app.py"]
+    "path",
+    [
+        "/src/app.py",
+        "/repo/src/app.py",
+        "app.py",
+        "src/app.py (modified)",
+        "./src/app.py",
+        "src//./app.py",
+        "src/../src/app.py",
+        "src\\app.py",
+        "file:///src/app.py",
+        "`src/app.py`",
+        "src/app.py:12-14",
+        "src/app.py#L12",
+    ],
 )
 def test_a_name_that_can_mean_one_file_only_is_enough(path: str) -> None:
     diff = parse_diff(
