@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 
 MAX_LINES = 200
 """Lines of the largest definition that is taken as a whole."""
@@ -260,7 +261,7 @@ def _literals(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
     An opening that nothing closes counts for nothing, and is looked for no further.
     """
     text = "\n".join(lines)
-    starts = _starts(lines)
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
     unclosed: set[str] = set()
     at = 0
     while opening := _OPENING.search(text, at):
@@ -277,13 +278,3 @@ def _literals(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
             first, last = bisect_left(starts, at), bisect_left(starts, end + 1)
             at = end + len(closing)
             yield first, last
-
-
-def _starts(lines: Sequence[str]) -> list[int]:
-    """List where each line begins in the joined text."""
-    starts: list[int] = []
-    at = 0
-    for line in lines:
-        starts.append(at)
-        at += len(line) + 1
-    return starts
