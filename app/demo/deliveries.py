@@ -10,6 +10,7 @@ import uuid
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -138,6 +139,8 @@ async def _post(state: State, attempt: Delivery) -> tuple[int, dict[str, str], s
     hook = state.hook
     if hook.url is None:
         raise httpx.ConnectError("the hook has no URL")
+    if (urlsplit(hook.url).hostname or "").endswith(".invalid"):
+        raise httpx.ConnectError("nobody has this name")
     async with httpx.AsyncClient(
         transport=hook.transport, timeout=DELIVERY_TIMEOUT_S, trust_env=False
     ) as client:

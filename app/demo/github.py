@@ -26,6 +26,7 @@ from app.demo import (
     conversation,
     deliveries,
     pulls,
+    registering,
     reviews,
 )
 from app.demo.call import Answer, Call, NotFound, Refused, Route
@@ -37,6 +38,7 @@ API_VERSIONS = ("", "2022-11-28", "2026-03-10")
 
 # Literal paths go before those with a parameter in the same place.
 ROUTES = (
+    *registering.ROUTES,
     *deliveries.ROUTES,
     *auth.ROUTES,
     *conversation.ROUTES,
@@ -160,7 +162,7 @@ def _response(answer: Answer) -> Response:
     if answer.status == 204:
         return Response(status_code=204, headers=headers)
     if isinstance(answer.content, bytes):
-        return Response(answer.content, answer.status, headers, answer.media_type)
+        return Response(answer.content, answer.status, headers, answer.media_type, after)
     return JSONResponse(
         answer.content, answer.status, headers, media_type=answer.media_type, background=after
     )

@@ -20,16 +20,6 @@ from app.demo.state import State
 Json = dict[str, object]
 
 HTML = "https://github.com"
-EVENTS = (
-    "issue_comment",
-    "pull_request",
-    "pull_request_review",
-    "pull_request_review_comment",
-    "pull_request_review_thread",
-    "check_run",
-    "check_suite",
-)
-
 # A file with more changed lines than this comes without `patch`. GitHub names no threshold; 2,081
 # changed lines had none (tsantalis/RefactoringMiner#1108).
 PATCH_CHANGES_MAX = 2_000
@@ -127,15 +117,17 @@ def app(state: State) -> Json:
         "client_id": identity.client_id,
         "slug": identity.slug,
         "node_id": node_id("A", identity.id),
-        "owner": user(state, installation.account if installation else "nobody"),
+        "owner": user(
+            state, identity.owner or (installation.account if installation else "nobody")
+        ),
         "name": identity.name,
         "description": None,
         "external_url": "https://example.com/codex-review",
         "html_url": f"{HTML}/apps/{identity.slug}",
         "created_at": stamp(state.app_created_at),
         "updated_at": stamp(state.app_created_at),
-        "permissions": dict(installation.permissions) if installation else {},
-        "events": list(EVENTS),
+        "permissions": dict(identity.permissions),
+        "events": list(identity.events),
     }
 
 
@@ -155,7 +147,7 @@ def installation(state: State, item: Installation) -> Json:
         "target_id": account.id,
         "target_type": account.type,
         "permissions": dict(item.permissions),
-        "events": list(EVENTS),
+        "events": list(state.app.events),
         "created_at": stamp(item.created_at),
         "updated_at": stamp(item.created_at),
         "single_file_name": None,

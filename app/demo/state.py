@@ -6,8 +6,8 @@ Tests and the demo call it as if they were those people; `github.py` serves it t
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -46,6 +46,15 @@ DEFAULT_PERMISSIONS = {
     "issues": "write",
     "checks": "write",
 }
+DEFAULT_EVENTS = (
+    "issue_comment",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+    "check_run",
+    "check_suite",
+)
 
 
 _COUNTED = (
@@ -74,6 +83,9 @@ class AppIdentity:
     client_id: str = "Iv23liStandIn00000001"
     slug: str = "codex-review"
     name: str = "codex-review"
+    owner: str = ""
+    permissions: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_PERMISSIONS))
+    events: tuple[str, ...] = DEFAULT_EVENTS
 
     @property
     def bot(self) -> str:
@@ -125,6 +137,7 @@ class State:
         self.app_created_at = now()
         self.lock = threading.RLock()
         self.hook = Hook()
+        self.codes: dict[str, tuple[AppIdentity, str, float]] = {}
         self.requests: list[RecordedRequest] = []
         self.faults: list[Fault] = []
         self.people: dict[str, Person] = {}
