@@ -42,6 +42,9 @@ The same review from a terminal: `cli.py`, which has a change from `terminal.py`
 tree) or from GitHub, and `alone.py` for what a server would remember and report. Over cases with
 known bugs: `evaluating.py`.
 
+Before all that `web/setup.py` creates the App (by `github/manifest.py` °, from `app.yml`), and
+`credentials.py` keeps what GitHub gives for it.
+
 Rooms (° = pure: no network, clock, settings or log), and what each alone knows:
 
     review/      ° what a review is
@@ -55,8 +58,9 @@ Rooms (° = pure: no network, clock, settings or log), and what each alone knows
     demo/          a stand-in for GitHub, and the story that `codex-review demo` plays
 
 Imports point inwards: everyone may import `review/`, `errors` and `ports`; adapters never import
-each other and are built by `bootstrap.py` alone (`terminal.py` by `cli.py`); `demo/` knows neither
-`review/` nor `github/`. `tests/test_architecture.py` holds these arrows.
+each other and are built by `bootstrap.py` alone (`terminal.py` by `cli.py`);
+`demo/` knows neither `review/` nor `github/`. `tests/test_architecture.py` holds these
+arrows.
 
 Words: a **delivery** carries an **event**; a comment may hold a **command**; a **job** is stored
 work; a **run** (`run_id`) is one review; a **focus area** is what to look for; a **chunk** is what

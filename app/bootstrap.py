@@ -11,12 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import log
 from app.alone import (
@@ -31,6 +35,7 @@ from app.alone import (
 )
 from app.analysers.table import build_finders
 from app.asking import Asking
+from app.credentials import Registration, read_environment
 from app.errors import AppError, Forbidden, Overtaken, PullRequestGone, Unusable
 from app.estimating import Estimates
 from app.evaluating import CaseChanges, fetch_case, measure, spent_usd
@@ -40,8 +45,10 @@ from app.github.auth import PERMISSIONS, UNPOSTED, VERDICT, AppCredentials
 from app.github.changes import GitHubChanges
 from app.github.checks import GitHubVerdicts
 from app.github.comments import GitHubConversation
+from app.github.conversion import convert
 from app.github.deliveries import GitHubDeliveries
 from app.github.local_diff import GitDiff
+from app.github.manifest import Manifest, read_manifest
 from app.github.permissions import GitHubPermissions
 from app.github.policies import ConfigFiles
 from app.github.posted import PostedVerdicts
@@ -90,7 +97,14 @@ from app.review.scoring import Measured
 from app.sandbox.child import Limits
 from app.sandbox.isolation import Sandbox, find_sandbox
 from app.sandbox.parsing import ParsingChild
-from app.settings import GitHubAccess, ModelApi, ModelSettings, Settings, TerminalSettings
+from app.settings import (
+    GitHubAccess,
+    ModelApi,
+    ModelSettings,
+    Settings,
+    TerminalSettings,
+    read_settings,
+)
 from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
 from app.store.deliveries import StoredDeliveries
@@ -101,6 +115,8 @@ from app.web.api import ReviewApi
 from app.web.metrics import Metrics
 from app.web.openapi import refuse, routes_of, with_description
 from app.web.probes import probes
+from app.web.setup import PATH as SETUP
+from app.web.setup import SetUp
 from app.web.webhook import Door, webhook
 
 RESPOND_SLOTS = 16
@@ -120,6 +136,10 @@ IDENTITY_RETRY_S = 30.0
 SLUG = "slug"
 """The name under which the App's own name is kept."""
 INTERVALS = Intervals()
+NOT_SET_UP = PlainTextResponse(
+    "There is no GitHub App yet: open the address that `codex-review serve` printed.\n",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 
 PACKAGE = Path(__file__).parent
 NOWHERE = Target(installation_id=InstallationId(0), repository_id=0, owner="", repo="", number=0)
@@ -135,32 +155,109 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-async def serve(settings: Settings, host: str, port: int, *, pull_s: float | None = None) -> None:
+async def serve(
+    environ: Mapping[str, str], host: str, port: int, *, say: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; what still runs then is finished or handed back.
 
-    With `pull_s` deliveries are also taken from GitHub's own list, so many seconds apart.
+    Without an App, set-up is served first, and its address said.
     """
+    settings = read_settings(read_environment(environ), may_lack_app=True)
     log.configure(settings.log_level)
+    clock = SystemClock()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
         github = await stack.enter_async_context(httpx.AsyncClient())
         model = await stack.enter_async_context(httpx.AsyncClient())
-        intervals = Intervals(pull_s=pull_s)
-        app = await stack.enter_async_context(
-            running(settings, github, model, SystemClock(), intervals=intervals)
-        )
+        front = Front(environ, settings, github, clock)
         config = uvicorn.Config(
-            app,
+            front.app,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SLOW_SENDERS_S,
         )
+        server = _Server(config)
+        serving: asyncio.Task[None] | None = None
+        if not settings.has_app:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            stack.callback(serving.cancel)
+            await asyncio.sleep(0)  # from here on signals are its own
+            base_url = settings.public_url or _reached_at(listener)
+            say(f"There is no GitHub App yet. Create it here: {base_url}{front.way_in}")
+            either: tuple[asyncio.Future[None] | asyncio.Future[Settings], ...]
+            either = (serving, front.registered)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not front.registered.done():
+                return await serving
+            settings = front.registered.result()
+        intervals = Intervals(pull_s=settings.pull_s)
+        app = await stack.enter_async_context(
+            running(settings, github, model, clock, intervals=intervals)
+        )
+        front.open(app)
         log.event("serve.started", address=listener.getsockname()[:2], model=_name(settings.model))
-        looking = asyncio.create_task(_look_at_model(settings.model, model, SystemClock()))
+        looking = asyncio.create_task(_look_at_model(settings.model, model, clock))
         stack.callback(looking.cancel)
-        await _Server(config).serve(sockets=[listener])
+        await (serving or server.serve(sockets=[listener]))
         log.event("serve.stopping")
+
+
+class Front:
+    """Set-up, and behind it the app that runs, as soon as there is one.
+
+    `registered` is settled when set-up came to an App. Built inside a running loop.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        settings: Settings,
+        http: httpx.AsyncClient,
+        clock: Clock,
+    ) -> None:
+        token = "" if settings.has_app else secrets.token_urlsafe(32)
+        self.way_in = f"{SETUP}?token={token}"
+        self.registered: asyncio.Future[Settings] = asyncio.get_running_loop().create_future()
+        self._is_open = asyncio.Event()
+        self._behind: ASGIApp = NOT_SET_UP
+        office = Registration(
+            environ=environ,
+            exchange=partial(convert, http),
+            deliveries=lambda settings: GitHubDeliveries(_github(settings, http, clock)),
+            registered=self.registered,
+            is_up=self._is_open,
+        )
+        is_named = "GITHUB_API_URL" in read_environment(environ)
+        set_up = SetUp(
+            office=office,
+            manifest=load_manifest(),
+            clock=clock,
+            token=token,
+            has_app=settings.has_app,
+            api_url=settings.github_api_url if is_named else "",
+            public_url=settings.public_url,
+        )
+        self.app = Starlette(routes=[set_up.route(), Mount("", app=self._pass)])
+
+    def open(self, app: ASGIApp) -> None:
+        """Let requests through to the app that runs now."""
+        self._behind = app
+        self._is_open.set()
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._behind(scope, receive, send)
+
+
+def load_manifest() -> Manifest:
+    """Read what our App may do."""
+    return read_manifest(shipped("app.yml").read_text("utf-8"))
+
+
+def _reached_at(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - read, not bound
+    return f"http://{named}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -71,11 +71,11 @@ def main() -> None:
     "list, every 5 seconds or so many.",
 )
 def serve(host: str, port: int, pull_s: float | None) -> None:
-    """Take GitHub's webhooks and review. The README's table of settings says what it needs."""
+    """Take GitHub's webhooks and review. Without a GitHub App it first says where to create one."""
     from app.bootstrap import serve as serve_until_stopped
-    from app.settings import read_settings
 
-    asyncio.run(serve_until_stopped(read_settings(os.environ), host, port, pull_s=pull_s))
+    environ = {**os.environ, **({"PULL": f"{pull_s:g}"} if pull_s else {})}
+    asyncio.run(serve_until_stopped(environ, host, port, say=click.echo))
 
 
 @main.command()
@@ -137,7 +137,7 @@ def review(
     if is_dry and (post or format_ != "text"):
         raise click.UsageError("--dry-run and --show-prompts print text, and nothing else happens")
     areas = _areas(focus)
-    settings = read_terminal_settings(os.environ)
+    settings = read_terminal_settings(_named_environment())
     threshold = _threshold(fail_on)
     source: Changes | OnGitHub
     if url is not None:
@@ -176,7 +176,7 @@ def verdict(where: str, fail_on: str | None) -> int:
     _tell(receipt.mistakes)
     _print(_formatted(receipt, "text"))
     told = _threshold(fail_on) if fail_on else threshold(receipt)
-    return exit_status(receipt, told, is_static=is_static(os.environ))
+    return exit_status(receipt, told, is_static=is_static(_named_environment()))
 
 
 @main.command("eval")
@@ -229,7 +229,7 @@ def evaluate(
     )
     from app.settings import read_terminal_settings
 
-    settings = read_terminal_settings(os.environ)
+    settings = read_terminal_settings(_named_environment())
     if fix_url is not None:
         line = asyncio.run(fetch_case_on_terminal(settings, _on_github(fix_url, None, post=False)))
         if cases is None:
@@ -282,12 +282,19 @@ def exit_status(receipt: "Receipt", fail_on: "Priority | None", *, is_static: bo
     return REVIEWED if is_reviewed(receipt, fail_on, is_static=is_static) else NOT_REVIEWED
 
 
+def _named_environment() -> dict[str, str]:
+    """Read the environment, and the file of credentials if one is named in it."""
+    from app.credentials import read_environment
+
+    return read_environment(os.environ, by_default=False)
+
+
 def _on_github(url: str, fail_on: "Priority | None", *, post: bool) -> "OnGitHub":
     from app.bootstrap import OnGitHub
     from app.github.addresses import parse_pull_address
     from app.settings import read_github_access
 
-    access = read_github_access(os.environ)
+    access = read_github_access(_named_environment())
     address = parse_pull_address(url, access.api_url)
     if post and access.key is None and not access.token:
         raise click.UsageError("--post needs APP_ID with PRIVATE_KEY, or GITHUB_TOKEN")
@@ -322,7 +329,7 @@ def _fetched_receipt(url: str) -> "Receipt":
     from app.github.addresses import parse_address
     from app.settings import read_github_access
 
-    access = read_github_access(os.environ)
+    access = read_github_access(_named_environment())
     return asyncio.run(fetch_verdict(access, parse_address(url, access.api_url)))
 
 

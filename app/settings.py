@@ -21,6 +21,8 @@ from app.review.price import Limits, Price, Prices
 from app.review.rights import ApiKey, digest_of
 from app.review.text import cut
 
+APP = ("APP_ID", "PRIVATE_KEY", "PRIVATE_KEY_PATH", "WEBHOOK_SECRET")
+"""What says who we are on GitHub: none of them is set before set-up."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_NUMBER = 1_000_000
 MAX_QUOTED = 60
@@ -78,12 +80,17 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `serve` runs on. `model` is None only where `MODEL_API=static` was named."""
+    """What `serve` runs on. `model` is None only where `MODEL_API=static` was named.
+
+    `public_url` is empty where nobody told it. `pull_s` is set where deliveries are fetched.
+    """
 
     app_id: int
     private_key: Secret
     webhook_secrets: tuple[Secret, ...]
     github_api_url: str
+    public_url: str
+    pull_s: float | None
     database: Path
     model: ModelSettings | None
     max_concurrent_reviews: int
@@ -96,6 +103,11 @@ class Settings:
     api_keys: tuple[ApiKey, ...]
     keep_days: float
     log_level: str
+
+    @property
+    def has_app(self) -> bool:
+        """Say whether we are somebody on GitHub; if not, set-up comes first."""
+        return bool(self.private_key)
 
     @property
     def ceilings(self) -> Ceilings:
@@ -169,14 +181,30 @@ class _Reader:
             raise Unusable("\n".join(self.problems))
 
 
-def read_settings(env: Mapping[str, str]) -> Settings:
-    """Read what `serve` needs. Raises Unusable with one line for each problem."""
+def read_settings(env: Mapping[str, str], *, may_lack_app: bool = False) -> Settings:
+    """Read what `serve` needs. Raises Unusable with one line for each problem.
+
+    `may_lack_app`: that nothing is said of an App is no problem; half of it is.
+    """
+    settings, problems = examine_settings(env, may_lack_app=may_lack_app)
+    if problems:
+        raise Unusable("\n".join(problems))
+    return settings
+
+
+def examine_settings(
+    env: Mapping[str, str], *, may_lack_app: bool = True
+) -> tuple[Settings, tuple[str, ...]]:
+    """Read as much as can be read, and every problem; what is wrong stays empty."""
     reader = _Reader(env)
+    names_app = not may_lack_app or any(reader.text(name) for name in APP)
     settings = Settings(
-        app_id=_app_id(reader),
-        private_key=_private_key(reader),
-        webhook_secrets=_webhook_secrets(reader),
+        app_id=_app_id(reader) if names_app else 0,
+        private_key=_private_key(reader) if names_app else Secret(""),
+        webhook_secrets=_webhook_secrets(reader) if names_app else (),
         github_api_url=_github_api_url(reader),
+        public_url=reader.url("PUBLIC_URL"),
+        pull_s=reader.number("PULL", 0, at_least=1) or None,
         database=_database(reader),
         model=(model := _model(reader, required=True)),
         max_concurrent_reviews=reader.whole_number("MAX_CONCURRENT_REVIEWS", 8, at_least=1),
@@ -190,8 +218,7 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         keep_days=reader.number("KEEP_DAYS", 90, at_least=4),
         log_level=_log_level(reader),
     )
-    reader.stop_if_wrong()
-    return settings
+    return settings, tuple(reader.problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,9 +305,7 @@ def parse_private_key(text: str) -> str:
     try:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
     except TypeError as exc:
-        raise ValueError(
-            "the key is encrypted; decrypt it: openssl rsa -in KEY -out PLAIN"
-        ) from exc
+        raise ValueError(_ENCRYPTED) from exc
     except (ValueError, UnsupportedAlgorithm) as exc:
         raise ValueError(_key_remedy(pem)) from exc
     if not isinstance(key, RSAPrivateKey):
@@ -289,8 +314,8 @@ def parse_private_key(text: str) -> str:
 
 
 def _as_pem(text: str) -> str:
-    bare = text.replace("\\r", "").replace("\\n", "\n").replace("\r", "\n")
-    bare = bare.strip(" \t\n\"'\ufeff")
+    bare = re.sub(r"\\+n", "\n", re.sub(r"\\+r", "", text)).replace("\r", "\n")
+    bare = bare.strip(" \t\n\\\"'\ufeff")
     if "-----" in bare:
         return _rewrap(bare)
     try:
@@ -310,12 +335,15 @@ def _rewrap(pem: str) -> str:
     return "\n".join((found[1], *lines, found[3], ""))
 
 
+_ENCRYPTED = "the key is encrypted; decrypt it: openssl rsa -in KEY -out PLAIN"
+
+
 def _key_remedy(pem: str) -> str:
     if "OPENSSH PRIVATE KEY" in pem:
-        return "this is an OpenSSH key; convert it: ssh-keygen -p -m PEM -f KEY"
+        return "this is an OpenSSH key; convert it: ssh-keygen -p -m PEM -N '' -f KEY"
     if "ENCRYPTED" in pem:
-        return "the key is encrypted; decrypt it: openssl rsa -in KEY -out PLAIN"
-    if "PUBLIC KEY" in pem:
+        return _ENCRYPTED
+    if "PUBLIC KEY" in pem or pem.startswith("ssh-"):
         return "this is a public key; download the private key from the App's settings"
     return "this is no PEM private key; download one from the App's settings"
 

@@ -19,6 +19,7 @@ PURE_OUTSIDE_REVIEW = (
     "app.github.signature",
     "app.github.payloads",
     "app.github.addresses",
+    "app.github.manifest",
     "app.jobs.job",
     "app.dispatch",
 )

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -156,7 +157,7 @@ def test_every_state_has_an_exit_status(state: Verdict, status: int) -> None:
         (("review", "--diff", "-", "--fail-on", "P4"), "P4"),
         (("review", "--diff", "-", "--format", "xml"), "xml"),
         (("review", "--base", "main"), "git says: fatal: not a git repository"),
-        (("serve",), "APP_ID is not set: copy the App ID"),
+        (("serve",), "OPENAI_BASE_URL is not set: give the model server's"),
         (("serve", "--port", "70000"), "70000"),
     ],
 )
@@ -688,3 +689,18 @@ def test_who_watches_sees_how_far_it_is(
     assert "\r\x1b[K0 of 1 questions answered" in told
     assert "\r\x1b[K2 of 2 questions answered" in told
     assert told.endswith("\r\x1b[K")
+
+
+def test_serve_without_an_app_says_once_where_to_create_one(tmp_path: Path) -> None:
+    place = {
+        "CREDENTIALS_FILE": f"{tmp_path}/app.env",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/a.db",
+    }
+    process = start("serve", "--port", "0", MODEL_API="static", **place)
+    assert process.stdout is not None
+    line = process.stdout.readline().decode()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert re.fullmatch(r"There is no .* http://127\.0\.0\.1:\d+/setup\?token=[\w-]{43}\n", line)
+    assert (process.returncode, out, b"token" in err) == (0, b"", False)
+    assert list(tmp_path.iterdir()) == []

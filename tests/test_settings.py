@@ -19,9 +19,11 @@ from app.errors import Unusable
 from app.review.config import Ceilings, Layer
 from app.review.rights import key_of
 from app.settings import (
+    APP,
     ModelApi,
     ModelSettings,
     Secret,
+    examine_settings,
     parse_private_key,
     read_github_access,
     read_settings,
@@ -68,6 +70,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "on one line with CRLF": lambda text: text.replace("\n", "\\r\\n"),
     "quoted": lambda text: f'"{text}"',
     "quoted on one line": lambda text: "'" + text.strip().replace("\n", "\\n") + "'",
+    "escaped twice": lambda text: text.replace("\n", "\\\\n"),
+    "with blanks around it": lambda text: f"   {text}  \n ",
     "with blanks for line ends": lambda text: text.replace("\n", " "),
     "with nothing for line ends": lambda text: text.replace("\n", ""),
     "indented": lambda text: text.replace("\n", "\n    "),
@@ -107,6 +111,8 @@ def elliptic_pem() -> str:
         (lambda: pem(PrivateFormat.PKCS8, b"pw"), "encrypted; decrypt it"),
         (lambda: pem(PrivateFormat.TraditionalOpenSSL, b"pw"), "encrypted; decrypt it"),
         (public_pem, "public key"),
+        (lambda: "ssh-rsa AAAAB3Nz me@here", "public key"),
+        (lambda: base64.b64encode(pem(PrivateFormat.OpenSSH).encode()).decode(), "ssh-keygen"),
         (elliptic_pem, "RSA"),
         (lambda: "hello", "no PEM private key"),
         (lambda: pem()[:900], "no PEM private key"),
@@ -386,3 +392,21 @@ def test_no_problem_quotes_a_secret() -> None:
     )
     for secret in (token[4:], token[4:].lower(), "s3cr3t-pw", "hush", pem()[40:80]):
         assert secret not in told
+
+
+def test_an_environment_without_an_app_is_for_set_up() -> None:
+    without = {k: v for k, v in env().items() if k not in APP}
+    assert not read_settings(without, may_lack_app=True).has_app
+    assert read_settings(env(), may_lack_app=True).has_app
+    with pytest.raises(Unusable, match="APP_ID is not set"):
+        read_settings(without)
+    half = {**without, "WEBHOOK_SECRET": "hook-secret"}
+    with pytest.raises(Unusable, match="PRIVATE_KEY is not set"):
+        read_settings(half, may_lack_app=True)
+
+
+@pytest.mark.parametrize(("text", "pull_s"), [("", None), ("5", 5.0), ("0.2", None)])
+def test_deliveries_are_fetched_where_that_was_asked_for(text: str, pull_s: float | None) -> None:
+    settings, problems = examine_settings(env(PULL=text))
+    assert settings.pull_s == pull_s
+    assert bool(problems) == (text == "0.2")
