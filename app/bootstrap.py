@@ -109,6 +109,7 @@ from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
 from app.store.deliveries import StoredDeliveries
 from app.store.dismissals import StoredDismissals
+from app.store.forgetting import forget
 from app.store.memory import Store
 from app.store.spending import StoredLedger
 from app.web.api import ReviewApi
@@ -371,6 +372,15 @@ async def running(
                     task.cancel()
                 await worker.stop(grace_s)
                 await working
+    finally:
+        await database.close()
+
+
+async def forget_repository(path: Path, owner: str, repo: str) -> Mapping[str, int]:
+    """Erase all that is kept about a repository; see `store/forgetting.py`. Raises AppError."""
+    database = await open_database(path)
+    try:
+        return await forget(database, owner, repo, SystemClock())
     finally:
         await database.close()
 

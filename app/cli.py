@@ -262,6 +262,37 @@ def evaluate(
 
 
 @main.command()
+@click.argument("repository", metavar="OWNER/REPO")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(repository: str, yes: bool) -> int:
+    """Erase all that is kept about a repository on this machine; what is on GitHub stays there.
+
+    A running review of it is stopped first.
+    """
+    from app.bootstrap import forget_repository
+    from app.credentials import read_environment
+    from app.settings import read_database
+
+    owner, slash, repo = repository.partition("/")
+    if not (owner and slash and repo) or "/" in repo:
+        raise click.UsageError("name the repository as OWNER/REPO")
+    path = read_database(read_environment(os.environ))
+    if not path.exists():
+        raise Unusable(f"there is no database at {path}: DATABASE_URL says where it is")
+    if not yes and not click.confirm(f"Erase all that {path} keeps about {repository}?"):
+        click.echo("Nothing was erased.")
+        return BLOCKED
+    erased = asyncio.run(forget_repository(path, owner, repo))
+    for what, rows in erased.items():
+        click.echo(f"{rows:>8} {what} erased")
+    if not erased:
+        click.echo(f"Nothing is kept about {repository} under this name.")
+    for copy in sorted(path.parent.glob(f"{path.name}.v*")):
+        click.echo(f"{copy} is a copy from an earlier release, which still holds what it held.")
+    return DONE
+
+
+@main.command()
 @click.option("--keep", is_flag=True, help="Leave it running afterwards and print the links.")
 @click.option("--picture", type=click.Path(path_type=Path), hidden=True)
 def demo(keep: bool, picture: Path | None) -> int:

@@ -221,6 +221,14 @@ def examine_settings(
     return settings, tuple(reader.problems)
 
 
+def read_database(env: Mapping[str, str]) -> Path:
+    """Read where we keep what we remember. Raises Unusable."""
+    reader = _Reader(env)
+    database = _database(reader)
+    reader.stop_if_wrong()
+    return database
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalSettings:
     """What `review` on the terminal runs on. Without a model only analysers run.

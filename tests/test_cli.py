@@ -1,5 +1,6 @@
 """The command line keeps its word: exit statuses, one receipt, words for every mistake."""
 
+import asyncio
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from app.demo.state import AppIdentity, State, new_app
 from app.review.priority import Priority
 from app.review.receipt import State as Verdict
 from app.review.receipt import decode_receipt
+from app.store.database import open_database
 from tests.builders import added_files, make_receipt, make_receipt_finding
 from tests.command_line import SETTINGS, Terminal, served
 from tests.conftest import CHECKOUT
@@ -704,3 +706,21 @@ def test_serve_without_an_app_says_once_where_to_create_one(tmp_path: Path) -> N
     assert re.fullmatch(r"There is no .* http://127\.0\.0\.1:\d+/setup\?token=[\w-]{43}\n", line)
     assert (process.returncode, out, b"token" in err) == (0, b"", False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_forget_asks_first_and_says_what_it_erased(terminal: Terminal) -> None:
+    asyncio.run(_made(terminal.folder / "codex-review.db"))
+    status, out, _ = terminal.run("forget", "acme/shop", stdin=b"n\n")
+    assert (status, out.endswith("Nothing was erased.\n")) == (1, True)
+    status, out, _ = terminal.run("forget", "acme/shop", "--yes")
+    assert (status, out) == (0, "Nothing is kept about acme/shop under this name.\n")
+
+
+async def _made(path: Path) -> None:
+    await (await open_database(path)).close()
+
+
+@pytest.mark.parametrize("name", ["acme", "acme/", "/shop", "acme/shop/pull/7"])
+def test_forget_takes_a_repository(terminal: Terminal, name: str) -> None:
+    status, _, err = terminal.run("forget", name, "--yes")
+    assert (status, "OWNER/REPO" in err) == (2, True)

@@ -57,7 +57,9 @@ class MeteredModels:
         metered = self._meter.over(model, target, run_id, config.usd_per_review)
         if self._answers is None:
             return metered
-        return Remembered(metered, self._answers, self._locks)
+        # By repository: none profits from what another one asked, and each can be forgotten.
+        scope = f"{target.repository_id}/"
+        return Remembered(metered, self._answers, self._locks, scope=scope)
 
     async def spent(self, run_id: RunId) -> Spent:
         return await self._meter.spent(run_id)

@@ -18,14 +18,17 @@ def new_locks() -> Locks:
 
 
 class Remembered:
-    """Keeps complete answers by the content of their question.
+    """Keeps complete answers by the content of their question, beneath a `scope`.
 
     A kept answer comes back with an empty usage. The same question asked at the same time waits
     for the first; models that share `locks` wait for each other.
     """
 
-    def __init__(self, model: Model, answers: Answers, locks: Locks | None = None) -> None:
+    def __init__(
+        self, model: Model, answers: Answers, locks: Locks | None = None, *, scope: str = ""
+    ) -> None:
         self._model = model
+        self._scope = scope
         self._answers = answers
         self._locks = new_locks() if locks is None else locks
 
@@ -39,7 +42,7 @@ class Remembered:
 
     async def ask(self, prompt: Prompt) -> Answer:
         """Return the kept answer, or ask and keep it."""
-        key = question_key(self.name, prompt)
+        key = self._scope + question_key(self.name, prompt)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             kept = await self._answers.get(key)

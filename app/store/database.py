@@ -37,6 +37,8 @@ _PASSING = frozenset(
 )
 
 
+_CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+
 Work = Callable[[sqlite3.Connection], T]
 
 
@@ -129,6 +131,11 @@ class Database:
     async def size(self) -> int:
         """Return the bytes that are in use; what was removed leaves room in the file."""
         return await self.transact(_bytes_in_use)
+
+    async def wipe(self) -> None:
+        """Leave nothing of removed rows in the files, as far as nobody else reads them now."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._connection.execute, _CHECKPOINT)
 
     def lock(self) -> None:
         """Become the only server of this database, for as long as it is open.
@@ -254,6 +261,7 @@ def _open(path: Path, busy_s: float, migrations: Sequence[Migration]) -> sqlite3
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")
         _migrate(connection, path, migrations)
     except BaseException as exc:
         connection.close()
@@ -281,15 +289,19 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
 def _upgrade(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     version = _version(connection)
     if version > len(migrations):
-        raise Unusable(
-            f"the database {path} is of version {version}, written by a newer release; this one "
-            f"knows version {len(migrations)}. Install the newer release again, or go back to "
-            "the copy that it made before it changed the database"
-        )
+        raise Unusable(_too_new(path, version, migrations))
     for migration in migrations[version:]:
         for statement in migration:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _too_new(path: Path, version: int, migrations: Sequence[Migration]) -> str:
+    return (
+        f"the database {path} is of version {version}, written by a newer release; this one "
+        f"knows version {len(migrations)}. Install the newer release again, or go back to "
+        "the copy that it made before it changed the database"
+    )
 
 
 def _version(connection: sqlite3.Connection) -> int:

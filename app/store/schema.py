@@ -205,3 +205,22 @@ CLEANING = (
             SELECT 1 FROM coverage AS c
             WHERE c.repository_id = old.repository_id AND c.number = old.number))""",
 )
+
+# All that is kept about the repository :id, by what people call it. What finds its rows through
+# those of another table goes before that.
+FORGETTING = {
+    "model answers": "DELETE FROM answers WHERE question GLOB :id || '/*'",
+    "budgets": """
+        DELETE FROM budgets WHERE run_id IN (
+            SELECT run_id FROM jobs WHERE repository_id = :id
+            UNION SELECT run_id FROM receipts WHERE repository_id = :id)""",
+    "sums of what was spent": """
+        DELETE FROM spending WHERE account GLOB 'pull/' || :id || '/*' OR account IN (
+            SELECT 'run/' || run_id FROM jobs WHERE repository_id = :id
+            UNION SELECT 'run/' || run_id FROM receipts WHERE repository_id = :id)""",
+    "check runs": "DELETE FROM check_runs WHERE json_extract(target, '$.repository_id') = :id",
+    "settings by comment": "DELETE FROM settled WHERE name GLOB '*/' || :id || '/*'",
+    "covered hunks": "DELETE FROM coverage WHERE repository_id = :id",
+    "receipts": "DELETE FROM receipts WHERE repository_id = :id",
+    "jobs": "DELETE FROM jobs WHERE repository_id = :id",
+}
