@@ -43,7 +43,7 @@ tree) or from GitHub, and `alone.py` for what a server would remember and report
 known bugs: `evaluating.py`.
 
 Before all that `web/setup.py` creates the App (by `github/manifest.py` °, from `app.yml`), and
-`credentials.py` keeps what GitHub gives for it.
+`credentials.py` keeps what GitHub gives for it. `doctor.py` says what is broken.
 
 Rooms (° = pure: no network, clock, settings or log), and what each alone knows:
 
@@ -58,8 +58,8 @@ Rooms (° = pure: no network, clock, settings or log), and what each alone knows
     demo/          a stand-in for GitHub, and the story that `codex-review demo` plays
 
 Imports point inwards: everyone may import `review/`, `errors` and `ports`; adapters never import
-each other and are built by `bootstrap.py` alone (`terminal.py` by `cli.py`);
-`demo/` knows neither `review/` nor `github/`. `tests/test_architecture.py` holds these
+each other and are built by `bootstrap.py` alone (`terminal.py` by `cli.py`, and `doctor.py` tries
+them); `demo/` knows neither `review/` nor `github/`. `tests/test_architecture.py` holds these
 arrows.
 
 Words: a **delivery** carries an **event**; a comment may hold a **command**; a **job** is stored

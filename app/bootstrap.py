@@ -36,6 +36,7 @@ from app.alone import (
 from app.analysers.table import build_finders
 from app.asking import Asking
 from app.credentials import Registration, read_environment
+from app.doctor import Diagnosis, diagnose
 from app.errors import AppError, Forbidden, Overtaken, PullRequestGone, Unusable
 from app.estimating import Estimates
 from app.evaluating import CaseChanges, fetch_case, measure, spent_usd
@@ -374,6 +375,14 @@ async def running(
                 await working
     finally:
         await database.close()
+
+
+async def diagnose_here(environ: Mapping[str, str]) -> Diagnosis:
+    """Look at all that a review needs; see `doctor.py`."""
+    log.configure("error")
+    async with httpx.AsyncClient() as github, httpx.AsyncClient() as model:
+        manifest, clock = load_manifest(), SystemClock()
+        return await diagnose(environ, manifest, github, model, find_sandbox(), clock)
 
 
 async def forget_repository(path: Path, owner: str, repo: str) -> Mapping[str, int]:

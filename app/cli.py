@@ -262,6 +262,23 @@ def evaluate(
 
 
 @main.command()
+@click.option("--json", "is_json", is_flag=True, help="For programs.")
+def doctor(is_json: bool) -> int:
+    """Look at everything that a review needs, and say what to do about it.
+
+    Leaves with 0 if nothing is broken, 1 if something is, 2 if the settings cannot be used.
+    """
+    from app.bootstrap import diagnose_here
+    from app.doctor import render_diagnosis
+
+    diagnosis = asyncio.run(diagnose_here(os.environ))
+    _print(render_diagnosis(diagnosis, is_json=is_json))
+    if not diagnosis.is_usable:
+        return USAGE
+    return DONE if diagnosis.is_well else BLOCKED
+
+
+@main.command()
 @click.argument("repository", metavar="OWNER/REPO")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def forget(repository: str, yes: bool) -> int:

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     ),
     "demo": ("app.demo", "app.errors"),
 }
-BUILDERS = ("app.bootstrap", "app.cli")
+BUILDERS = ("app.bootstrap", "app.cli", "app.doctor")
 
 
 def modules() -> list[Path]:

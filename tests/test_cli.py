@@ -708,6 +708,22 @@ def test_serve_without_an_app_says_once_where_to_create_one(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_doctor_leaves_with_what_it_found(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_API", "static")
+    with served(State(terminal.folder / "github", new_app("s")[0])) as url:
+        monkeypatch.setenv("GITHUB_API_URL", url)
+        status, out, _ = terminal.run("doctor")
+        assert (status, "! app " in out) == (0, True)
+        monkeypatch.setenv("APP_ID", "seven")
+        status, out, _ = terminal.run("doctor", "--json")
+    assert (status, json.loads(out)["ok"]) == (2, False)
+    monkeypatch.delenv("APP_ID")
+    status, out, _ = terminal.run("doctor")
+    assert (status, "✗ github " in out) == (1, True)
+
+
 def test_forget_asks_first_and_says_what_it_erased(terminal: Terminal) -> None:
     asyncio.run(_made(terminal.folder / "codex-review.db"))
     status, out, _ = terminal.run("forget", "acme/shop", stdin=b"n\n")

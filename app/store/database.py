@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -179,6 +179,27 @@ async def open_database(
             os.close(lock)
         raise
     return Database(path, connection, thread, wait_s, lock)
+
+
+def examine_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> str:
+    """Say how a database is, without changing it; one that is not there yet could be made.
+
+    Raises Unusable, or Unavailable while it cannot be written to.
+    """
+    if not path.exists():
+        if not os.access(path.absolute().parent, os.W_OK):
+            raise Unusable(f"there is none at {path}, and its folder cannot be written to")
+        return f"{path} will be made"
+    try:
+        with closing(sqlite3.connect(path, timeout=1.5, isolation_level=None)) as connection:
+            version = _version(connection)
+            if version > len(migrations):
+                raise Unusable(_too_new(path, version, migrations))
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as exc:
+        _refuse(path, exc)
+    return f"{path} can be written to, version {version}"
 
 
 @dataclass(frozen=True, slots=True)
