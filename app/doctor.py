@@ -36,7 +36,8 @@ from app.ports import Clock
 from app.review.render import obeyed_by_no_terminal
 from app.sandbox.isolation import Kind, Sandbox
 from app.settings import APP, ModelSettings, Settings, examine_settings
-from app.store.database import examine_database
+from app.store.database import examine_database, open_database
+from app.store.memory import Store
 
 SKEW_S = 60.0
 """A JWT is backdated by as much; beyond it GitHub refuses the first request of each start."""
@@ -111,7 +112,7 @@ async def diagnose(
         lines += [line async for line in _github(settings, env, manifest, github, clock)]
     lines += [line async for line in _model(settings.model, model, clock)]
     if "DATABASE_URL" not in wrong:
-        lines.append(_database(settings.database))
+        lines += [line async for line in _database(settings, clock)]
     lines.append(await _sandbox(sandbox))
     return Diagnosis(lines=tuple(lines), is_usable=not problems)
 
@@ -375,12 +376,31 @@ async def _model(
         yield _ok("credit", balance.told if balance else "the server does not tell")
 
 
-def _database(path: Path) -> Line:
+async def _database(settings: Settings, clock: Clock) -> AsyncIterator[Line]:
+    """Look at what we remember; an older database is left alone, since opening it changes it."""
+    path = settings.database
     try:
-        return _ok("database", examine_database(path))
+        if not examine_database(path):
+            yield _ok(
+                "database", f"{path} will be {'brought up to date' if path.exists() else 'made'}"
+            )
+            return
+        database = await open_database(path)
+        try:
+            met = await Store(database, clock).other_codex()
+        finally:
+            await database.close()
     except AppError as exc:
         remedy = "check DATABASE_URL, the rights of file and folder, and the room on the disk"
-        return _bad("database", str(exc), remedy)
+        yield _bad("database", str(exc), remedy)
+        return
+    yield _ok("database", f"{path} can be written to")
+    if not met or "@codex" not in settings.mentions:
+        yield _ok("mention", f"nobody else was seen to answer to {', '.join(settings.mentions)}")
+        return
+    where = ", ".join(name for name, _ in met[:TOLD])
+    remedy = "set BOT_MENTION to another word, or take OpenAI's App off these repositories"
+    yield _warn("mention", f"OpenAI's own bot answers to @codex too in {where}", remedy)
 
 
 async def _sandbox(sandbox: Sandbox) -> Line:

@@ -18,7 +18,10 @@ from app.demo.events import comment_event
 from app.demo.github import create_app
 from app.demo.state import AppIdentity, State, new_app
 from app.doctor import Diagnosis, Line, Status, diagnose, render_diagnosis
+from app.review.pull import InstallationId, Target
 from app.sandbox.isolation import Sandbox
+from app.store.database import open_database
+from app.store.memory import Store
 
 pytestmark = pytest.mark.anyio
 HERE = "https://reviews.test"
@@ -313,6 +316,20 @@ async def test_who_fetches_deliveries_needs_no_address(clinic: Clinic) -> None:
     clinic.environ["PULL"] = "5"
     await clinic.happens()
     assert (await clinic.diagnose()).is_well
+
+
+async def test_openai_s_own_bot_is_told_where_it_was_met(clinic: Clinic, tmp_path: Path) -> None:
+    database = await open_database(tmp_path / "codex-review.db")
+    target = Target(
+        installation_id=InstallationId(1), repository_id=2, owner="acme", repo="stats", number=3
+    )
+    await Store(database, clinic).note_other_codex(target, clinic.now())
+    await database.close()
+    line = await clinic.line("mention")
+    assert "OpenAI's own bot answers to @codex too in acme/stats" in line.said
+    assert "BOT_MENTION" in line.remedy
+    clinic.environ["BOT_MENTION"] = "@reviewer"
+    assert (await clinic.diagnose()).lines[-2].said == "nobody else was seen to answer to @reviewer"
 
 
 async def test_a_database_of_a_newer_release_is_not_touched(clinic: Clinic, tmp_path: Path) -> None:

@@ -181,15 +181,15 @@ async def open_database(
     return Database(path, connection, thread, wait_s, lock)
 
 
-def examine_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> str:
-    """Say how a database is, without changing it; one that is not there yet could be made.
+def examine_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> bool:
+    """Look at a database without changing it; say whether it is there, and of this version.
 
     Raises Unusable, or Unavailable while it cannot be written to.
     """
     if not path.exists():
         if not os.access(path.absolute().parent, os.W_OK):
             raise Unusable(f"there is none at {path}, and its folder cannot be written to")
-        return f"{path} will be made"
+        return False
     try:
         with closing(sqlite3.connect(path, timeout=1.5, isolation_level=None)) as connection:
             version = _version(connection)
@@ -199,7 +199,7 @@ def examine_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -
             connection.execute("ROLLBACK")
     except sqlite3.Error as exc:
         _refuse(path, exc)
-    return f"{path} can be written to, version {version}"
+    return version == len(migrations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ FORGETTING = {
             SELECT 'run/' || run_id FROM jobs WHERE repository_id = :id
             UNION SELECT 'run/' || run_id FROM receipts WHERE repository_id = :id)""",
     "check runs": "DELETE FROM check_runs WHERE json_extract(target, '$.repository_id') = :id",
-    "settings by comment": "DELETE FROM settled WHERE name GLOB '*/' || :id || '/*'",
+    "notes": "DELETE FROM settled WHERE name || '/' GLOB '*/' || :id || '/*'",
     "covered hunks": "DELETE FROM coverage WHERE repository_id = :id",
     "receipts": "DELETE FROM receipts WHERE repository_id = :id",
     "jobs": "DELETE FROM jobs WHERE repository_id = :id",

@@ -9,8 +9,10 @@ import pytest
 from app.bootstrap import forget_repository
 from app.demo.state import AppIdentity, new_app
 from app.errors import Unavailable
+from app.review.pull import InstallationId, Target
 from app.store.database import open_database
 from app.store.forgetting import forget
+from app.store.memory import Store
 from app.store.schema import FORGETTING
 from tests.disk import rows
 from tests.hurried import hurry
@@ -59,6 +61,16 @@ async def reviewed(world: World) -> None:
         await world.comment("@codex review")
         await world.ended()
         await world.rest()
+    database = await open_database(world.database)
+    target = Target(
+        installation_id=InstallationId(1),
+        repository_id=world.pull.repository.id,
+        owner="acme",
+        repo="stats",
+        number=1,
+    )
+    await Store(database, FakeClock()).note_other_codex(target, 1.0)
+    await database.close()
 
 
 async def test_all_that_is_kept_about_a_repository_is_erased(world: World) -> None:
