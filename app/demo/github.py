@@ -55,7 +55,7 @@ def create_app(state: State) -> Starlette:
     """Serve a state."""
     routes = [
         HttpRoute(path, _endpoint(state, route), methods=[route.method])
-        for route in ROUTES
+        for route in (*ROUTES, *registering.PAGES)
         for path in _paths(route)
     ]
     app = Starlette(

@@ -161,8 +161,8 @@ def _redirect(url: str) -> Answer:
 _NEW, _NEW_IN = "/settings/apps/new", "/organizations/{org}/settings/apps/new"
 _INSTALL = "/apps/{slug}/installations/new"
 
-ROUTES = (
-    Route("POST", "/app-manifests/{code}/conversions", convert, ""),
+ROUTES = (Route("POST", "/app-manifests/{code}/conversions", convert, ""),)
+PAGES = (
     Route("POST", _NEW, ask_person, ""),
     Route("POST", _NEW_IN, ask_person, ""),
     Route("POST", f"{_NEW}/create", create, ""),
@@ -170,3 +170,4 @@ ROUTES = (
     Route("GET", _INSTALL, ask_for_place, ""),
     Route("POST", _INSTALL, install, ""),
 )
+"""What people see in a browser; the rest is for programs."""

@@ -209,6 +209,8 @@ CLEANING = (
 # All that is kept about the repository :id, by what people call it. What finds its rows through
 # those of another table goes before that.
 FORGETTING = {
+    # Whose they are is not known; what is asked of an analyser again costs nothing.
+    "analysers' outputs, of all repositories": "DELETE FROM outputs",
     "model answers": "DELETE FROM answers WHERE question GLOB :id || '/*'",
     "budgets": """
         DELETE FROM budgets WHERE run_id IN (
@@ -221,6 +223,7 @@ FORGETTING = {
     "check runs": "DELETE FROM check_runs WHERE json_extract(target, '$.repository_id') = :id",
     "notes": "DELETE FROM settled WHERE name || '/' GLOB '*/' || :id || '/*'",
     "covered hunks": "DELETE FROM coverage WHERE repository_id = :id",
+    "dismissals": "DELETE FROM dismissals WHERE repository_id = :id",
     "receipts": "DELETE FROM receipts WHERE repository_id = :id",
     "jobs": "DELETE FROM jobs WHERE repository_id = :id",
 }

@@ -67,6 +67,8 @@ async def play(http: httpx.AsyncClient, state: State, pull: PullRequest) -> None
     comment = state.comment(pull, "ann", "@codex review")
     await deliveries.deliver(state, events.comment_event(state, comment))
     await app("GET", "/app")
+    state.codes["code"] = (state.app, key, state.now() + 60)
+    await http.post("/app-manifests/code/conversions")
     await app("GET", "/app/installations")
     await app("GET", f"/app/installations/{installation}")
     await app("GET", f"{REPO}/installation")
