@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from http import HTTPStatus
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import log
@@ -222,11 +222,13 @@ class Front:
         self.way_in = f"{SETUP}?token={token}"
         self.registered: asyncio.Future[Settings] = asyncio.get_running_loop().create_future()
         self._is_open = asyncio.Event()
-        self._behind: ASGIApp = NOT_SET_UP
+        # A process that waits for its App lives, and is not to be restarted.
+        alive = Route("/healthz", lambda _: JSONResponse({"status": "alive"}))
+        self._behind: ASGIApp = Starlette(routes=[alive, Mount("", app=NOT_SET_UP)])
         office = Registration(
             environ=environ,
             exchange=partial(convert, http),
-            deliveries=lambda settings: GitHubDeliveries(_github(settings, http, clock)),
+            deliveries=lambda settings: GitHubDeliveries(_github(settings, http, clock)[0]),
             registered=self.registered,
             is_up=self._is_open,
         )

@@ -149,7 +149,8 @@ async def test_nobody_else_gets_in(place: Place) -> None:
                 assert (await stranger.get(path)).status_code == 404, path
             assert (await stranger.post("/setup", data=WISH)).status_code == 404
             assert (await stranger.head(front.way_in)).status_code == 404
-            assert (await stranger.get("/")).status_code == 503
+            assert (await stranger.get("/readyz")).status_code == 503
+            assert (await stranger.get("/healthz")).json() == {"status": "alive"}
         async with place.entered(front) as browser, place.browser(front) as stranger:
             assert (await stranger.get(front.way_in)).status_code == 404
             back = await place.create(browser)
