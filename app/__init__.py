@@ -23,11 +23,15 @@ The way of one delivery, each arrow one function:
     lane `ask`               threads.py              a question about the code (review/talk.py °)
     lane `review`            pipeline.py             run_review
       pull request → change  github/changes.py       open: both ends pinned, diff parsed
+                             github/threads.py       what stands on the diff; closes what is fixed
                              github/policies.py      configuration in layers
                              github/base_files.py    AGENTS.md and .gitattributes of the base
       change → plan          review/coverage.py    ° plan_review: chunks by focus area
       chunk → candidates     asking.py, analysers/   a model and analysers, side by side
-      candidates → findings  review/anchor.py      ° anchor, then merge °, unseen °, suppressed °
+      candidates → findings  review/anchor.py      ° anchor, then merge °, suppressed °
+      findings → news        review/history.py     ° unseen: what is new, still open, fixed
+                             review/threads.py     ° what others said, what people dislike
+                             review/feedback.py    ° what became of findings, kinds nobody wants
       findings → judged      judging.py              a sceptical second look (review/judge.py °)
       judged → kept          review/rank.py        ° rank: what is worth saying
       suggestions → proven   suggesting.py           check_suggestions (review/suggestion.py °)

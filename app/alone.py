@@ -4,21 +4,22 @@ where a server has memory and a log.
 Nothing here outlives the run; the receipt is all that stays.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TextIO
 
 from app.errors import Locked
-from app.ports import Changes, Check, KnownCheck, Model, Run
+from app.ports import Changes, Check, KnownCheck, Model, Run, Threads
 from app.review.answer import Answer
-from app.review.findings import Fingerprint
+from app.review.feedback import Feedback
 from app.review.history import History
 from app.review.priority import Priority
 from app.review.prompt import Prompt
-from app.review.pull import Change, RunId, Target
+from app.review.pull import Change, RunId, Sha, Target
 from app.review.receipt import Receipt
 from app.review.render import Review
+from app.review.threads import Closing, Standing
 
 
 class NoCheck:
@@ -60,18 +61,43 @@ class NoMemory:
     async def recall(self, target: Target, run_id: RunId) -> History:
         return History()
 
-    async def keep(self, target: Target, receipt: Receipt, covered: Collection[str] = ()) -> None:
+    async def keep(
+        self,
+        target: Target,
+        receipt: Receipt,
+        covered: Collection[str] = (),
+        became: Collection[Feedback] = (),
+    ) -> None:
         pass
 
 
-class MemoryInComments(NoMemory):
-    """Each run starts anew, but for what stands on the pull request already."""
+class NoThreads:
+    """Nobody has said anything, or nothing will be said."""
 
-    def __init__(self, said: Callable[[Target], Awaitable[frozenset[Fingerprint]]]) -> None:
-        self._said = said
+    async def fetch(self, target: Target) -> Standing:
+        return Standing()
 
-    async def recall(self, target: Target, run_id: RunId) -> History:
-        return History(said=await self._said(target))
+    async def renamed(self, target: Target, since: Sha, until: Sha) -> Mapping[str, str]:
+        return {}
+
+    async def close(self, target: Target, run: Run, closings: Sequence[Closing]) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadsToRead:
+    """What stands on a pull request, for a run that may write nothing there."""
+
+    threads: Threads
+
+    async def fetch(self, target: Target) -> Standing:
+        return await self.threads.fetch(target)
+
+    async def renamed(self, target: Target, since: Sha, until: Sha) -> Mapping[str, str]:
+        return await self.threads.renamed(target, since, until)
+
+    async def close(self, target: Target, run: Run, closings: Sequence[Closing]) -> None:
+        pass
 
 
 class ChecksOfOneRun:

@@ -26,10 +26,10 @@ from app import log
 from app.alone import (
     Blocking,
     ChecksOfOneRun,
-    MemoryInComments,
     NoCheck,
     NoMemory,
     NoPublisher,
+    NoThreads,
     Progress,
     WatchedModel,
 )
@@ -54,8 +54,8 @@ from app.github.permissions import GitHubPermissions
 from app.github.policies import ConfigFiles
 from app.github.posted import PostedVerdicts
 from app.github.publisher import GitHubPublisher
-from app.github.said import SaidFindings
 from app.github.talks import GitHubTalks
+from app.github.threads import GitHubThreads
 from app.github.transport import Connection, GitHub
 from app.github.user_token import TokenCredentials
 from app.handlers import Handlers, Waits
@@ -75,13 +75,13 @@ from app.ports import (
     Clock,
     Desk,
     Ledger,
-    Memory,
     Model,
     Models,
     Publisher,
     Run,
     Services,
     Syntax,
+    Threads,
     Verdicts,
 )
 from app.recovery import DAY_S, Bounds, CatchUp, Cleaning, Intervals, Sweep, every
@@ -534,7 +534,8 @@ async def _alone(
                 changes=surroundings.changes,
                 verdicts=surroundings.verdicts,
                 publisher=surroundings.publisher,
-                memory=surroundings.memory,
+                threads=surroundings.threads,
+                memory=NoMemory(),
                 models=_models(settings.model, model_http, asked, clock, wrap=watched),
                 finders=build_finders(sandbox.child()),
                 syntax=_syntax(sandbox),
@@ -555,7 +556,7 @@ class _Surroundings:
     changes: Changes
     verdicts: Verdicts
     publisher: Publisher
-    memory: Memory
+    threads: Threads
 
 
 async def _surroundings(
@@ -567,7 +568,7 @@ async def _surroundings(
             changes=source,
             verdicts=NoCheck(),
             publisher=NoPublisher(),
-            memory=NoMemory(),
+            threads=NoThreads(),
         )
     permissions = PERMISSIONS if source.post else UNPOSTED
     github, credentials = _somebody(source.access, http, clock, permissions)
@@ -582,9 +583,7 @@ async def _surroundings(
         changes=changes if has_check_run else Blocking(changes=changes, fail_on=source.fail_on),
         verdicts=GitHubVerdicts(github, ChecksOfOneRun()) if has_check_run else NoCheck(),
         publisher=GitHubPublisher(github) if source.post else NoPublisher(),
-        memory=MemoryInComments(SaidFindings(github, author).fingerprints)
-        if source.post
-        else NoMemory(),
+        threads=GitHubThreads(github, author) if source.post else NoThreads(),
     )
 
 
@@ -670,6 +669,7 @@ async def _worker(
         changes=changes,
         verdicts=verdicts,
         publisher=GitHubPublisher(github),
+        threads=GitHubThreads(github, github.author),
         memory=store,
         models=models,
         finders=build_finders(sandbox.child(), store),

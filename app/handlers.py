@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from app import log
-from app.alone import NoCheck, NotPosted
+from app.alone import NoCheck, NotPosted, ThreadsToRead
 from app.asking import ASK_THE_OPERATOR, Asking
 from app.automatic import look, stop_automatic
 from app.errors import AppError, Permanent
@@ -138,7 +138,12 @@ class Handlers:
     def _services(self, work: Review | MergeGroup | Look) -> Services:
         """Return what this work may use: nothing that writes, where that was not asked for."""
         if isinstance(work, Review) and not work.post:
-            return replace(self.services, verdicts=NoCheck(), publisher=NotPosted())
+            return replace(
+                self.services,
+                verdicts=NoCheck(),
+                publisher=NotPosted(),
+                threads=ThreadsToRead(threads=self.services.threads),
+            )
         return self.services
 
     async def _config(self, target: Target) -> Config:

@@ -2,32 +2,48 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from app import log
 from app.asking import Asking, ask_model, guidelines_about, why_not
 from app.errors import Locked
-from app.judging import Judge, judge_findings
+from app.judging import Judge, Judged, judge_findings
 from app.ports import Found, Memory, Model, Run, Services
 from app.review.anchor import UNPROVEN, anchor
-from app.review.coverage import Coverage, Plan, plan_review, settle
+from app.review.coverage import ANY_RULES, Coverage, Plan, plan_review, settle
 from app.review.event import Request
+from app.review.feedback import Feedback, What, feedback, feedback_in, set_aside
 from app.review.findings import Candidate, Finding, Gate
 from app.review.guidelines import rules_of
-from app.review.history import History, unseen
-from app.review.merge import merge
+from app.review.history import (
+    History,
+    News,
+    Now,
+    doubtful,
+    lost_paths,
+    paths_outside,
+    settled,
+    unknown_paths,
+    unseen,
+    why_again,
+)
+from app.review.judge import FAILED, NOT_SENDABLE
+from app.review.merge import MODEL, merge
 from app.review.price import Spent
 from app.review.priority import Priority
 from app.review.pull import Change, NotInDiff, Target
 from app.review.rank import rank
 from app.review.receipt import Outcome, Receipt, State, broken_off, conclude, unposted
-from app.review.render import compose
+from app.review.render import compose, render_fixed
 from app.review.suppress import suppressed
+from app.review.threads import Closing, Standing
 from app.suggesting import check_suggestions
 
 UNSURE = (State.PARTIAL, State.CHECKED, State.SKIPPED)
 """Verdicts that are told to a person even where there is no finding."""
+NOT_HEARD = (FAILED, NOT_SENDABLE)
+"""Why a second look says nothing about a finding."""
 NOTHING_SPENT = Spent()
 READS_AT_ONCE = 8
 """GitHub takes at most 100 requests at once, over all reviews of an installation."""
@@ -37,10 +53,12 @@ async def run_review(
     target: Target, request: Request, run: Run, s: Services, how: Asking
 ) -> Receipt:
     """Review one change and publish the result once."""
-    change = await s.changes.open(target)
+    change, history, standing = await asyncio.gather(
+        s.changes.open(target), s.memory.recall(target, run.id), s.threads.fetch(target)
+    )
     if change.pull and change.pull.is_archived:
         return await only_record(change, target, request, run, s)
-    history = await s.memory.recall(target, run.id)
+    standing = standing.before(run.id)
     model = s.models.open(target, run.id, change.config) if s.models else None
     async with s.verdicts.open(change, run) as check:
         plan = await plan_what_is_left(change, request, run, history, model, s.memory, how)
@@ -50,12 +68,18 @@ async def run_review(
         plan = asked.plan
         proven = await prove(asked.candidates + analysed.candidates, change, plan, s)
         merged = merge(proven.kept)
-        news = unseen(merged.kept, history, change.diff, plan.shown)
+        news = unseen(merged.kept, history, await look_around(change, plan, history, s), standing)
         wanted = suppressed(news.new, change.config.suppress)
         least = least_priority(change, request)
         judge = judge_of(model, change, request, run, how) if model else None
-        judged = await judge_findings(wanted.kept, change, plan, s.changes, judge, least=least)
-        worth = rank(judged.gate.kept, min_priority=least, max_comments=change.config.max_comments)
+        doubted = doubtful(news, history, plan)
+        judged = await judge_findings(
+            wanted.kept + doubted, change, plan, s.changes, judge, least=least
+        )
+        news = settled(news, no_longer_proven(doubted, judged, analysed))
+        proven_now = tuple(f for f in judged.gate.kept if f.fingerprint not in news.missed)
+        due = set_aside(proven_now, history.unwanted)
+        worth = rank(due, min_priority=least, max_comments=change.config.max_comments)
         kept = await check_suggestions(worth.kept, change, plan.shown, s.changes, s.syntax)
         unjudged = {number: why_not(error) for number, error in judged.gaps.items()}
         coverage = settle(plan, asked.outcomes | unjudged, asked.details)
@@ -71,15 +95,19 @@ async def run_review(
                 spent=await s.models.spent(run.id) if s.models else NOTHING_SPENT,
                 model=" and ".join(sorted(asked.models)) or model.name if model else None,
                 tests_wanted=request.tests,
+                again=why_again(plan, history, change, request),
             )
         )
+        told = tuple(f for f in kept if f.fingerprint not in news.quiet)
         await s.changes.confirm(change)
-        if kept or (receipt.state in UNSURE and not news.still_open):
-            receipt = await publish(change, run, receipt, kept, s)
+        if told or (receipt.state in UNSURE and not receipt.findings):
+            receipt = await publish(change, run, receipt, told, s)
+        await s.threads.close(target, run, closings(news, history, standing, change))
         covered = (
             frozenset() if receipt.unposted else covered_keys(coverage, change, model, how, least)
         )
-        await s.memory.keep(target, receipt, covered)
+        became = feedback_of(told, news, history, standing, is_posted=not receipt.unposted)
+        await s.memory.keep(target, receipt, covered, became)
         check.finish(receipt)
     return receipt
 
@@ -141,7 +169,81 @@ def covered_keys(
 ) -> frozenset[str]:
     """Name what is covered: whoever told of P2 has told of P1, but not the other way round."""
     rules = (rules_hash(change, model, how, p) for p in Priority if p.at_or_above(least))
-    return frozenset().union(*map(coverage.keys_covered_by, rules))
+    return frozenset().union(*map(coverage.keys_covered_by, (*rules, ANY_RULES)))
+
+
+async def look_around(change: Change, plan: Plan, history: History, s: Services) -> Now:
+    """Learn where the code of earlier findings may be now, asking for nothing that is not needed.
+
+    A file that the diff does not know may have been renamed since; code outside of the diff is
+    looked for in its file.
+    """
+    renamed: Mapping[str, str] = {}
+    if change.pull and history.head_sha and lost_paths(history, change.diff):
+        head_sha = change.pull.head_sha
+        renamed = await s.threads.renamed(change.pull.target, history.head_sha, head_sha)
+    outside = paths_outside(history)
+    heads = texts_of(await read_heads(change, outside, s))
+    changed = {file.new_path for file in change.diff.files}
+    return Now(
+        diff=change.diff,
+        shown=plan.shown,
+        renamed=renamed,
+        heads=heads,
+        unknown=unknown_paths(change) | ((outside & changed) - heads.keys()),
+    )
+
+
+def no_longer_proven(
+    doubted: tuple[Finding, ...], judged: Judged, analysed: "Analysed"
+) -> tuple[Finding, ...]:
+    """Choose the earlier findings that a second look, or the analyser that found them, could have
+    proven again and did not."""
+    kept = {finding.fingerprint for finding in judged.gate.kept}
+    dropped = judged.gate.dropped
+    unheard = {(one.path, one.line, one.title) for one in dropped if one.reason in NOT_HEARD}
+    not_analysed = {notice.path for notice in analysed.notices}
+
+    def is_gone(finding: Finding) -> bool:
+        place = finding.location
+        if MODEL not in finding.sources:
+            return place.path not in not_analysed
+        is_heard = (place.path, place.line, finding.title) not in unheard
+        return is_heard and finding.fingerprint not in kept
+
+    return tuple(filter(is_gone, doubted))
+
+
+def closings(
+    news: News, history: History, standing: Standing, change: Change
+) -> tuple[Closing, ...]:
+    """Say for each comment of ours on what is fixed what it becomes, if that is still to be done.
+
+    What an earlier run found fixed, but could not or should not tell, is told by this one.
+    """
+    there = {finding.fingerprint for finding in news.new + news.still_open}
+    gone = {finding.fingerprint for finding in news.fixed + history.fixed} - there
+    return tuple(
+        Closing(thread=thread, body=render_fixed(thread.body, change.head_sha or ""))
+        for thread in standing.threads
+        if thread.fingerprint in gone and not (thread.is_closed and thread.is_minimized)
+    )
+
+
+def feedback_of(
+    told: tuple[Finding, ...],
+    news: News,
+    history: History,
+    standing: Standing,
+    *,
+    is_posted: bool,
+) -> tuple[Feedback, ...]:
+    """Note what became of the findings of this run and of earlier ones."""
+    return (
+        *(feedback(finding, What.SAID) for finding in told if is_posted),
+        *(feedback(finding, What.FIXED) for finding in news.fixed),
+        *feedback_in(standing.threads, history.open),
+    )
 
 
 async def prove(
@@ -153,8 +255,12 @@ async def prove(
     heads = await read_heads(change, unproven, s)
     if not heads:
         return proven
-    texts = {path: head.decode("utf-8", "surrogateescape") for path, head in heads.items()}
-    return await asyncio.to_thread(anchor, candidates, change.diff, plan.shown, texts)
+    return await asyncio.to_thread(anchor, candidates, change.diff, plan.shown, texts_of(heads))
+
+
+def texts_of(contents: Mapping[str, bytes]) -> dict[str, str]:
+    """Read files as text, whatever their bytes."""
+    return {path: text.decode("utf-8", "surrogateescape") for path, text in contents.items()}
 
 
 def judge_of(model: Model, change: Change, request: Request, run: Run, how: Asking) -> Judge:

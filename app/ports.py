@@ -13,15 +13,18 @@ from app.review.answer import Answer, Usage
 from app.review.config import DEFAULTS, Config, Configured
 from app.review.dry_run import DryRun
 from app.review.event import CommentRef, Request
+from app.review.feedback import Feedback
 from app.review.findings import Candidate, Finding
+from app.review.focus import Area
 from app.review.history import History
 from app.review.price import Spent
 from app.review.prompt import Prompt
-from app.review.pull import Change, PullRequest, RunId, Target
+from app.review.pull import Change, PullRequest, RunId, Sha, Target
 from app.review.receipt import Receipt, ReceiptFinding
 from app.review.render import Review
 from app.review.syntax import Language
 from app.review.talk import Talk
+from app.review.threads import Closing, Standing
 
 
 class Clock(Protocol):
@@ -105,6 +108,20 @@ class Publisher(Protocol):
         """
 
 
+class Threads(Protocol):
+    """What stands on a pull request's diff. Where it cannot be had or changed, work goes on."""
+
+    async def fetch(self, target: Target) -> Standing:
+        """Read the threads, and which findings our reviews told."""
+
+    async def renamed(self, target: Target, since: Sha, until: Sha) -> Mapping[str, str]:
+        """Return what was renamed from one head to the next, old path → new path."""
+
+    async def close(self, target: Target, run: Run, closings: Sequence[Closing]) -> None:
+        """Edit our comments and minimise them, and resolve their threads where we may; twice is
+        once."""
+
+
 class Reaction(StrEnum):
     EYES = "eyes"
     THUMBS_UP = "+1"
@@ -133,8 +150,8 @@ class Talks(Protocol):
 class Dismissals(Protocol):
     """Which findings are not wanted on a pull request."""
 
-    async def dismiss(self, target: Target, finding: ReceiptFinding) -> None:
-        """Remember a dismissal; twice is once."""
+    async def dismiss(self, target: Target, finding: ReceiptFinding, who: str) -> None:
+        """Remember who dismissed a finding; twice is once."""
 
     async def dismissed(self, target: Target) -> Sequence[Finding]:
         """Return the findings that were dismissed, in that order."""
@@ -277,8 +294,20 @@ class Memory(Protocol):
     async def recall(self, target: Target, run_id: RunId) -> History:
         """Tell what runs other than this one have said about a pull request."""
 
-    async def keep(self, target: Target, receipt: Receipt, covered: Collection[str] = ()) -> None:
-        """Keep a run's receipt, its findings and what it covered; twice is once."""
+    async def keep(
+        self,
+        target: Target,
+        receipt: Receipt,
+        covered: Collection[str] = (),
+        became: Collection[Feedback] = (),
+    ) -> None:
+        """Keep a run's receipt, what it covered and what became of findings; twice is once."""
+
+
+class Statistics(Protocol):
+    async def outcomes(self) -> Mapping[Area, Mapping[str, int]]:
+        """Count per area how many findings were said, fixed, dismissed, disliked, resolved, and
+        are open (neither fixed nor dismissed)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -419,6 +448,7 @@ class Services:
     changes: Changes
     verdicts: Verdicts
     publisher: Publisher
+    threads: Threads
     memory: Memory
     models: Models | None
     finders: tuple[Finder, ...]

@@ -164,7 +164,7 @@ async def dismiss(command: DismissCommand, work: Respond, desk: Desk, mention: s
     if finding.fingerprint not in known:
         line = render_dismissed_line(work.comment.author, command.reason or "")
         await desk.conversation.put_on_top(work.target, talk.root, line)
-        await desk.dismissals.dismiss(work.target, finding)
+        await desk.dismissals.dismiss(work.target, finding, work.comment.author)
         log.event("finding.dismissed", area=finding.area, fingerprint=finding.fingerprint)
     return render_dismissed(finding)
 

@@ -214,6 +214,7 @@ def make_outcome(
     notices: tuple[NotInDiff, ...] = (),
     spent: Spent | None = None,
     model: str | None = "gpt-x",
+    again: str = "",
 ) -> Outcome:
     return Outcome(
         run_id=RUN,
@@ -224,6 +225,7 @@ def make_outcome(
         notices=notices,
         spent=spent or Spent(usage=Usage(calls=1, input_tokens=1200, output_tokens=80), usd=None),
         model=model,
+        again=again,
     )
 
 

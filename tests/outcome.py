@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.demo.faults import RecordedRequest
+from app.demo.records import ReviewComment
 from app.review.marker import CommentMarker, parse_markers
 from tests.world import World
 
@@ -27,7 +28,7 @@ def read_outcome(world: World, comment_id: int) -> Outcome:
     return Outcome(
         reviews=tuple(
             f"{review.state} on {_which(world, review.commit_id)}: "
-            + " ".join(f"{c.place.path}:{c.place.line}" for c in world.state.comments_of(review))
+            + " ".join(map(_comment, world.state.comments_of(review)))
             for review in world.reviews
         ),
         checks=tuple(
@@ -39,6 +40,15 @@ def read_outcome(world: World, comment_id: int) -> Outcome:
         reactions=tuple(sorted(reaction.content for reaction in reactions)),
         refused=tuple(f"{r.method} {r.path}: {r.status}" for r in refused),
     )
+
+
+def _comment(comment: ReviewComment) -> str:
+    """Tell where a comment was put, and whether it was closed in each of the three ways."""
+    words = [f"{comment.place.path}:{comment.place.line}"]
+    words += ["fixed"] * comment.body.count("Fixed in ")
+    words += [comment.minimized] if comment.minimized else []
+    words += ["by the App"] if comment.resolved_by else []
+    return " ".join(words)
 
 
 def is_question(request: RecordedRequest) -> bool:

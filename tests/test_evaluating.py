@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.alone import NoCheck, NoMemory, NoPublisher
+from app.alone import NoCheck, NoMemory, NoPublisher, NoThreads
 from app.asking import Asking
 from app.bootstrap import NOWHERE, SystemClock, load_prompts
 from app.errors import ModelUnavailable, Unusable
@@ -95,6 +95,7 @@ async def measure_with(
         changes=CaseChanges(case=plan.cases[0], config=Config()),
         verdicts=NoCheck(),
         publisher=NoPublisher(),
+        threads=NoThreads(),
         memory=NoMemory(),
         models=models_of(model, PRICE, limits),
         finders=(),

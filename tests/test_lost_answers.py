@@ -46,6 +46,7 @@ READS = (
     "GET /repos/acme/stats/issues/1/comments",
     "GET /repos/acme/stats/pulls/1",
     "GET /repos/acme/stats/pulls/1/reviews",
+    "POST /graphql",
 )
 LOST = {
     "502 after the effect": Fault(path="", status=502, when="after"),

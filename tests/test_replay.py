@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.alone import NoCheck, NoMemory, NoPublisher
+from app.alone import NoCheck, NoMemory, NoPublisher, NoThreads
 from app.asking import Asking
 from app.bootstrap import NOWHERE, SystemClock, load_prompts
 from app.evaluating import CaseChanges, Plan, measure, read_cases
@@ -214,6 +214,7 @@ async def test_exactly_the_true_findings_are_kept(answering: Answering) -> None:
         changes=CaseChanges(case=cases[0], config=Config()),
         verdicts=NoCheck(),
         publisher=NoPublisher(),
+        threads=NoThreads(),
         memory=NoMemory(),
         models=models_of(model),
         finders=(),

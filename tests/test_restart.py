@@ -29,7 +29,7 @@ from app.demo.state import AppIdentity, new_app
 from tests.disk import has_unfinished_jobs, rows
 from tests.model_server import Question, Reply, Script, error
 from tests.outcome import Outcome, read_outcome
-from tests.world import World, build_world, finding, finds
+from tests.world import BEFORE, World, build_world, finding, finds
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -67,7 +67,8 @@ MANY = [
 class Story:
     """What somebody writes, how the model takes it, and what must come of it.
 
-    Where it only ends in another way than the first one, it is killed from `since` on.
+    Where it only ends in another way than the first one, it is killed from `since` on. `fix` is
+    pushed after a first review, which nothing disturbs.
     """
 
     body: str
@@ -75,6 +76,8 @@ class Story:
     outcome: Outcome
     files: dict[str, str] = field(default_factory=dict)
     since: str = ""
+    fix: dict[str, str] = field(default_factory=dict)
+    permissions: dict[str, str] = field(default_factory=dict)
 
     def effects(self, reached: Sequence[str]) -> Sequence[str]:
         """Choose where to die, of the effects that were reached without a crash."""
@@ -92,6 +95,12 @@ def _push_then_find(world: World) -> Script:
         return found(question)
 
     return script
+
+
+def sees(question: Question) -> Reply:
+    """Find the bug where its line is shown."""
+    found = finding()
+    return finds(*[found] if found["evidence_quote"] in question.user else [])(question)
 
 
 STORIES = {
@@ -132,6 +141,21 @@ STORIES = {
             reactions=("+1", "eyes"),
         ),
     ),
+    "a finding is fixed": Story(
+        body="@codex review",
+        since="before GitHub PATCH /repos/acme/stats/pulls/comments",
+        fix={"stats.py": BEFORE.replace("mean", "average")},
+        permissions={"contents": "write"},
+        script=lambda _: sees,
+        outcome=Outcome(
+            reviews=("COMMENTED on an older commit: stats.py:3 fixed resolved by the App",),
+            checks=(
+                "completed neutral on an older commit, 0 annotations: Reviewed: 1 finding (1 P1)",
+                "completed success on the head, 0 annotations: Reviewed: no findings",
+            ),
+            reactions=("+1", "eyes"),
+        ),
+    ),
     "out of credit": Story(
         body="@codex review",
         since=A_QUESTION,
@@ -152,6 +176,8 @@ class Machine:
     world: World
     listener: socket.socket
     model_url: str
+    n_before: int = 0
+    """Deliveries that came before the story."""
 
     @asynccontextmanager
     async def server(self, crash_at: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
@@ -200,9 +226,9 @@ class Machine:
         return (self.world.folder / "server.log").read_text("utf-8", "replace")[-500:]
 
     def is_quiet(self) -> bool:
-        """Whether some delivery was taken, and all that came of it has ended."""
-        taken = any(200 <= d.status_code < 300 for d in self.world.state.deliveries)
-        return taken and not has_unfinished_jobs(self.database)
+        """Whether the delivery that counts was taken, and all that came of it has ended."""
+        taken = sum(200 <= d.status_code < 300 for d in self.world.state.deliveries)
+        return taken > self.n_before and not has_unfinished_jobs(self.database)
 
     def kept_answers(self) -> set[str]:
         """The questions whose answers are on the disk."""
@@ -224,6 +250,8 @@ async def machine(story: Story, folder: Path, identity: Identity) -> AsyncIterat
     world = await asyncio.to_thread(build_world, folder, identity, finds())
     if story.files:
         world.state.push(world.pull, story.files, force=True)
+    for installation in world.state.installations.values():
+        installation.permissions |= story.permissions
     world.model.script = _signed(story.script(world))
     with listen() as listener:
         async with (
@@ -251,8 +279,22 @@ def _name(question: Question) -> str:
     return hashlib.sha256(json.dumps(question.body).encode()).hexdigest()
 
 
+async def review_first(one: Machine, story: Story) -> None:
+    """Review, and push what the story fixes, if it does; forget what effects that had."""
+    if not story.fix:
+        return
+    async with one.server() as server:
+        await one.world.comment(story.body)
+        await one.until_quiet(server)
+        await asyncio.sleep(TRAILING_S)
+    one.n_before = 1
+    one.world.state.push(one.world.pull, story.fix)
+    (one.world.folder / "effects").unlink()
+
+
 async def run_through(one: Machine, story: Story) -> tuple[Outcome, list[str]]:
     """Play a story without a crash; return what it comes to and its effects."""
+    await review_first(one, story)
     async with one.server() as server:
         comment = await one.world.comment(story.body)
         await one.until_quiet(server)
@@ -263,6 +305,7 @@ async def run_through(one: Machine, story: Story) -> tuple[Outcome, list[str]]:
 async def die_and_come_back(one: Machine, story: Story, effect: str) -> list[str]:
     """Play a story with a crash at one effect; return what went wrong."""
     world = one.world
+    await review_first(one, story)
     comment = world.state.comment(world.pull, "riley", story.body)
     async with one.server(crash_at=effect) as first:
         delivering = asyncio.create_task(world.deliver(comment))

@@ -25,6 +25,7 @@ from app.demo import (
     control,
     conversation,
     deliveries,
+    graphql,
     pulls,
     registering,
     reviews,
@@ -40,6 +41,7 @@ API_VERSIONS = ("", "2022-11-28", "2026-03-10")
 ROUTES = (
     *registering.ROUTES,
     *deliveries.ROUTES,
+    *graphql.ROUTES,
     *auth.ROUTES,
     *conversation.ROUTES,
     *reviews.ROUTES,

@@ -22,12 +22,13 @@ from app.demo.events import comment_event, push_event
 from app.demo.faults import Fault
 from app.demo.github import create_app
 from app.demo.picture import Commented, Scene, Theme, draw
-from app.demo.records import CheckRun, Hook, PullRequest, Review
+from app.demo.records import CheckRun, Hook, PullRequest, Review, ReviewComment
 from app.demo.serving import serving
 from app.demo.state import State, new_app
 
 REVIEWER = "riley"
 SECRET = "it's a secret to this demo"  # noqa: S105 - known to everybody on purpose
+FIXED = "Fixed in"
 PATIENCE_S = 120.0
 HOLD = Fault(path=r"/reviews/\d+/events$", method="POST", delay_s=PATIENCE_S)
 """Keeps the submission of a review waiting: the moment in which the server is killed."""
@@ -85,7 +86,7 @@ def scene(told: Told) -> Scene:
     run = _runs(told.state)[0]
     comments = []
     for comment in told.state.comments_of(review)[:2]:
-        text, code = _words(comment.body)
+        text, code = _words(comment.body.removeprefix(_fixed_paragraph(comment)))
         line = comment.place.line or 0
         comments.append(
             Commented(path=comment.place.path, line=line, code=code, heading=text[0], text=text[1])
@@ -185,7 +186,13 @@ class Story:
             self.say(f"    fixed  {gone['path']}:{gone['line']} {gone['title']}")
         submitted = _submitted(self.state, self.pull)
         repeated = sum(len(self.state.comments_of(review)) for review in submitted[1:])
-        self.say(f"Comments repeated after the push: {repeated}.")
+        comments = self.state.comments_of(submitted[0])
+        n_fixed = sum(bool(_fixed_paragraph(comment)) for comment in comments)
+        n_minimised = sum(comment.minimized is not None for comment in comments)
+        self.say(
+            f"Comments that begin with “{FIXED}” now: {n_fixed}, minimised: {n_minimised}, "
+            f"repeated after the push: {repeated}."
+        )
         self.say(f"{len(self.state.requests)} requests to GitHub in all; {_since(self.began)}.")
 
     async def stay(self) -> None:
@@ -340,6 +347,12 @@ def _is_hit(bug: planted.Planted, finding: Mapping[str, object]) -> bool:
     bug_is = (bug.path, bug.side, bug.area)
     found_is = (finding["path"], finding["side"], finding["area"])
     return bug_is == found_is and start - 3 <= bug.line <= end + 3
+
+
+def _fixed_paragraph(comment: ReviewComment) -> str:
+    """What stands above a comment since its finding is fixed."""
+    first, end, _ = comment.body.partition("\n\n")
+    return first + end if first.startswith(FIXED) else ""
 
 
 def _words(body: str) -> tuple[tuple[str, str], str]:

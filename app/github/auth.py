@@ -47,6 +47,10 @@ VERDICT: Mapping[str, str] = MappingProxyType(
     {"metadata": "read", "pull_requests": "read", "checks": "read"}
 )
 """What finding a verdict needs."""
+RESOLVING: Mapping[str, str] = MappingProxyType(
+    {"metadata": "read", "contents": "write", "pull_requests": "write"}
+)
+"""What resolving a thread needs, where the operator and the installation grant it."""
 READING: Mapping[str, str] = MappingProxyType({"metadata": "read", "contents": "read"})
 """What the organisation's configuration needs."""
 LOOKING: Mapping[str, str] = MappingProxyType({"metadata": "read"})
@@ -58,6 +62,8 @@ JWT_LIFE_S = 8 * 60
 """GitHub takes at most 10 minutes, by its own clock."""
 JWT_RENEWED_EARLY_S = 60
 TOKEN_RENEWED_EARLY_S = 5 * 60
+GRANTS_KNOWN_S = 60 * 60
+"""How long we believe what an installation grants."""
 MIN_SKEW_S = 5.0
 """A difference between two clocks that is no accident of the way."""
 
@@ -190,6 +196,7 @@ class AppCredentials:
         self._session = Session(connection, self._app, Pace())
         self._tokens: dict[_Scope, _Token] = {}
         self._locks: dict[_Scope, asyncio.Lock] = {}
+        self._may_resolve: dict[InstallationId, tuple[bool, float]] = {}
 
     @property
     def app(self) -> httpx.Auth:
@@ -203,6 +210,17 @@ class AppCredentials:
     def organisation(self, target: Target) -> httpx.Auth:
         """Sign as the same installation, for reading the account's `.github` repository only."""
         return self._auth(target, ORGANISATION, READING)
+
+    async def resolving(self, target: Target) -> httpx.Auth | None:
+        """Sign for resolving threads, if the installation grants more than a review needs."""
+        may, until = self._may_resolve.get(target.installation_id, (False, 0.0))
+        now = self._app.now()
+        if until <= now:
+            path = f"/app/installations/{target.installation_id}"
+            granted = (await self._session.get_json(path, _InstallationWire)).permissions
+            may = all(_covers(granted.get(name), level) for name, level in RESOLVING.items())
+            self._may_resolve[target.installation_id] = may, now + GRANTS_KNOWN_S
+        return self._auth(target, target.repository_id, RESOLVING) if may else None
 
     async def find(self, owner: str, repo: str, number: int) -> Target:
         """Find the ids behind the name of a repository, and its name of today. Raises Forbidden."""

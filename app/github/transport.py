@@ -103,6 +103,9 @@ class Credentials(Protocol):
     def organisation(self, target: Target) -> httpx.Auth:
         """Sign for reading the `.github` repository of the same account."""
 
+    async def resolving(self, target: Target) -> httpx.Auth | None:
+        """Sign for resolving threads; None where nobody granted that."""
+
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Which App we are."""
@@ -204,6 +207,7 @@ class Connection:
         self._deadline_s = deadline_s
         self._jitter = jitter
         self._has_content_limits = self.base_url == GITHUB_API
+        self.graphql_url = self.base_url.removesuffix("/v3") + "/graphql"
 
     async def send(self, call: Call, auth: httpx.Auth, pace: Pace) -> Reply:
         """Send one request until there is an answer that is no passing trouble."""
@@ -220,7 +224,10 @@ class Connection:
             except httpx.RequestError as exc:
                 problem = self._lost(call, f"GitHub's answer was lost ({type(exc).__name__})", exc)
             else:
-                if reply.status < 500 and not _is_limit(reply):
+                is_limit = _is_limit(reply) or (
+                    call.url == self.graphql_url and _is_graphql_limit(reply)
+                )
+                if reply.status < 500 and not is_limit:
                     pace.went_well()
                     return reply
                 if reply.status < 500:
@@ -371,6 +378,33 @@ class Session:
         )
         return _accepted(await self._connection.send(call, self._auth, self._pace)).body
 
+    async def graphql(
+        self,
+        document: str,
+        variables: Mapping[str, object],
+        shape: type[T],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
+        """Ask by GraphQL, whose errors come with status 200. Raises as `write` does."""
+        call = Call(
+            method="POST",
+            url=self._connection.graphql_url,
+            content=msgspec.json.encode({"query": document, "variables": variables}),
+            is_repeatable=is_repeatable,
+        )
+        reply = _accepted(await self._connection.send(call, self._auth, self._pace))
+        answer = decode(reply.body, _GraphQLWire)
+        if not answer.errors:
+            return decode(answer.data, shape)
+        text = _safe("; ".join(error.message for error in answer.errors))
+        match answer.errors[0].type:
+            case "FORBIDDEN":
+                raise Forbidden(f"GitHub forbids this: {text}", remedy=_remedy(reply, text))
+            case "NOT_FOUND":
+                raise NotFound(f"GitHub does not know this: {text}")
+        raise Refused(f"GitHub refused this: {text}", status=reply.status, reasons=(text,))
+
 
 class Repository:
     """One repository, which may have been renamed. Paths are relative to it: `pulls/7`."""
@@ -419,6 +453,17 @@ class Repository:
                 await self.find_by_id()
         raise Forbidden("This repository moves faster than we can follow")
 
+    async def graphql(
+        self,
+        document: str,
+        variables: Mapping[str, object],
+        shape: type[T],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
+        """Ask by GraphQL, which finds repositories by any name that they had."""
+        return await self._session.graphql(document, variables, shape, is_repeatable=is_repeatable)
+
     async def find_by_id(self) -> bool:
         """Learn the repository's name of today; say whether that is another one."""
         path = f"/repositories/{self._target.repository_id}"
@@ -459,6 +504,11 @@ class GitHub:
         """Return a handle on the account's `.github` repository, for reading."""
         there = replace(target, repository_id=0, repo=ORGANISATION)  # its id is not known
         return self._handle(there, self._credentials.organisation(target))
+
+    async def resolving(self, target: Target) -> Repository | None:
+        """Return a handle that may resolve threads; None where nobody granted that."""
+        auth = await self._credentials.resolving(target)
+        return self._handle(target, auth) if auth else None
 
     def _handle(self, target: Target, auth: httpx.Auth) -> Repository:
         pace = self._paces.setdefault(target.installation_id, Pace())
@@ -508,12 +558,22 @@ class _ErrorItem(msgspec.Struct, frozen=True, kw_only=True):
         return self.message or " ".join(filter(None, (self.resource, self.field, self.code)))
 
 
+class _GraphQLError(msgspec.Struct, frozen=True, kw_only=True):
+    message: str = ""
+    type: str = ""
+
+
+class _GraphQLWire(msgspec.Struct, frozen=True, kw_only=True):
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    errors: tuple[_GraphQLError, ...] = ()
+
+
 class _ErrorWire(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     errors: tuple[str | _ErrorItem, ...] | str = ()
 
 
-def decode(body: bytes, shape: type[T]) -> T:
+def decode(body: bytes | msgspec.Raw, shape: type[T]) -> T:
     """Read JSON of this shape; anything else is an answer that we cannot use."""
     try:
         return msgspec.json.decode(body, type=shape)
@@ -608,6 +668,18 @@ def _is_limit(reply: Reply) -> bool:
         return True
     message = _error_text(reply)[0].lower()
     return any(words in message for words in _LIMIT_WORDS)
+
+
+def _is_graphql_limit(reply: Reply) -> bool:
+    """Find the errors by which GraphQL says, with status 200, that we are too fast."""
+    try:
+        errors = msgspec.json.decode(reply.body, type=_GraphQLWire).errors
+    except msgspec.MsgspecError:
+        return False
+    return any(
+        error.type == "RATE_LIMITED" or any(word in error.message.lower() for word in _LIMIT_WORDS)
+        for error in errors
+    )
 
 
 def _error_text(reply: Reply) -> tuple[str, tuple[str, ...]]:

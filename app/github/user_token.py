@@ -49,6 +49,10 @@ class TokenCredentials:
         """Sign as the person, who may or may not see the account's `.github` repository."""
         return self._auth
 
+    async def resolving(self, target: Target) -> httpx.Auth | None:
+        """Sign as the person, whatever the token may do."""
+        return self._auth
+
     async def author(self) -> Account | None:
         """Return whose token it is; None where GitHub does not say, as to a workflow's token."""
         try:

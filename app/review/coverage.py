@@ -219,6 +219,10 @@ class Coverage:
         return frozenset(shown - not_shown)
 
 
+ANY_RULES = ""
+"""In the place of rules: a key that says that a hunk was shown, by whatever rules."""
+
+
 def coverage_key(hunk_key: str, area: Area, rules_hash: str) -> str:
     """Name a hunk, area and rules (the hash of prompts and configuration) for the memory."""
     text = "\0".join((hunk_key, area.value, rules_hash))

@@ -1,75 +1,266 @@
-"""What earlier runs said about a pull request, and what of a new run is therefore no news."""
+"""What earlier runs said about a pull request, what became of it, and what of a new run is news."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from app.review.anchor import Shown, anchor
-from app.review.diff import Diff, Side
-from app.review.findings import Candidate, Dropped, Finding, Fingerprint, Location, drop
+from app.review.anchor import OUTSIDE, Shown, anchor
+from app.review.chunks import HunkToShow
+from app.review.coverage import ANY_RULES, Asked, Plan, coverage_key
+from app.review.diff import Diff, Side, hunk_key
+from app.review.event import Request
+from app.review.findings import (
+    Candidate,
+    Dropped,
+    Finding,
+    Fingerprint,
+    Location,
+    drop,
+    fingerprint,
+)
 from app.review.masking import mask, visible
-from app.review.merge import is_same_problem
+from app.review.merge import MODEL, has_similar_title, is_same_problem
+from app.review.pull import Change, Sha
+from app.review.threads import Standing, is_said_by_others, is_unwanted
 
 GATE = "new"
 """The gate for what is new, and wanted (`suppress.py` is part of it)."""
 DISMISSED = "dismissed"
+SAID_BY_OTHERS = "already said by others"
+UNWANTED = "people disliked or resolved a comment that told it"
+OTHER_RULES = (
+    "the prompts, the model, the configuration or the least priority is another one than before"
+)
+OTHER_BASE = "the base moved"
+NEAR = 30
+"""Lines within which code that was changed is looked for the same problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """`open` are the findings of the last verdict; `covered` are coverage keys of all runs.
-
-    `dismissed` are findings that somebody with write access does not want to hear of. `said`
-    stands in our comments, where no verdict is remembered.
-    """
+    """`open` are the findings of the last verdict, which was about `head_sha` and `base_sha`;
+    `fixed` those of earlier ones that were fixed. `covered` are coverage keys of all runs,
+    `unwanted` kinds of findings (`feedback.py`). `dismissed` are those that somebody with write
+    access does not want to hear of."""
 
     open: tuple[Finding, ...] = ()
+    fixed: tuple[Finding, ...] = ()
     covered: frozenset[str] = frozenset()
     dismissed: tuple[Finding, ...] = ()
-    said: frozenset[Fingerprint] = frozenset()
+    head_sha: Sha | None = None
+    base_sha: Sha | None = None
+    unwanted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """Where earlier findings may stand today.
+
+    `renamed`: old path → new path since the last verdict. `heads`: the text of changed files, for
+    quotes outside of the diff. What stands in files of `unknown` cannot be told.
+    """
+
+    diff: Diff
+    shown: Shown
+    renamed: Mapping[str, str]
+    heads: Mapping[str, str]
+    unknown: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """Findings that nobody has read yet, those told before whose code is still there, and those
-    that were dismissed."""
+    """Findings that no verdict has yet, earlier ones that are still there, and those that are not.
+
+    Of the new ones those in `quiet` count, but need not be told: people know of them. Of those
+    still there this run did not find the ones in `missed`.
+    """
 
     new: tuple[Finding, ...]
     still_open: tuple[Finding, ...]
+    fixed: tuple[Finding, ...] = ()
+    quiet: frozenset[Fingerprint] = frozenset()
+    missed: frozenset[Fingerprint] = frozenset()
     dropped: tuple[Dropped, ...] = ()
 
 
-def unseen(findings: tuple[Finding, ...], history: History, diff: Diff, shown: Shown) -> News:
-    """Tell news from what an earlier run already said on this pull request.
+def unseen(findings: tuple[Finding, ...], history: History, now: Now, standing: Standing) -> News:
+    """Tell news from what was already said on this pull request.
 
     An earlier finding stays open as long as the code that it quotes stands in the change, wherever
-    it has moved to, and whether or not this run looked at it again, unless it was dismissed. What
-    is only known to be said is open where this run found it again.
+    it has moved to, and whether or not this run looked at it again; and where this run found the
+    same problem in code that was changed. Found again as more urgent, it is more urgent. What
+    stands in comments only, ours or others', counts where this run found it, and is not repeated.
+    What was fixed and stands there again is news: code that comes back is not shown again. What was
+    dismissed is none of this.
     """
-    known = {one.fingerprint for one in history.dismissed}
-    standing = [_where_it_stands(one, diff, shown) for one in history.dismissed]
+    unwanted = {one.fingerprint for one in history.dismissed}
+    standing_unwanted = [_where_it_stands(one, now) for one in history.dismissed]
+    back = tuple(stands for old in history.fixed if (stands := _where_it_stands(old, now)))
+    findings += tuple(f for f in back if not any(_is_the_same(g, f) for g in findings))
     dismissed = tuple(
         f
         for f in findings
-        if f.fingerprint in known or any(one and is_same_problem(f, one) for one in standing)
+        if f.fingerprint in unwanted
+        or any(one and is_same_problem(f, one) for one in standing_unwanted)
     )
-    still_open = tuple(
-        moved
-        for old in history.open
-        if (moved := _where_it_stands(old, diff, shown)) is not None
-        and old.fingerprint not in known
-    )
-    others = tuple(
-        f
-        for f in findings
-        if f not in dismissed and not any(is_same_problem(f, o) for o in still_open)
-    )
+    findings = tuple(f for f in findings if f not in dismissed)
+    still_open: list[Finding] = []
+    gone: list[Finding] = []
+    fixed: list[Finding] = []
+    told: set[Fingerprint] = set()
+    missed: set[Fingerprint] = set()
+    for old in (f for f in history.open if f.fingerprint not in unwanted):
+        stands = _where_it_stands(old, now)
+        if stands is None:
+            gone.append(old)
+            continue
+        again = tuple(f for f in findings if _is_the_same(f, stands))
+        told.update(f.fingerprint for f in again)
+        still_open.append(_as_urgent(stands, again))
+        if not again:
+            missed.add(old.fingerprint)
+    for old in gone:
+        again = tuple(
+            f for f in findings if f.fingerprint not in told and _is_changed(f, old, now.renamed)
+        )
+        told.update(f.fingerprint for f in again)
+        if again:
+            changed = replace(
+                again[0], fingerprint=old.fingerprint, summary_reason=old.summary_reason
+            )
+            still_open.append(_as_urgent(changed, (old, *again)))
+        else:
+            fixed.append(old)
+    new: list[Finding] = []
+    quiet: set[Fingerprint] = set()
+    dropped = [drop(finding, GATE, DISMISSED) for finding in dismissed]
+    for finding in findings:
+        if finding.fingerprint in told:
+            continue
+        if finding.fingerprint in standing.said:
+            quiet.add(finding.fingerprint)
+        elif is_unwanted(finding, standing.threads):
+            finding = replace(finding, summary_reason=UNWANTED)
+            quiet.add(finding.fingerprint)
+        elif is_said_by_others(finding, standing.threads):
+            finding = replace(finding, summary_reason=SAID_BY_OTHERS)
+            quiet.add(finding.fingerprint)
+            dropped.append(drop(finding, GATE, SAID_BY_OTHERS))
+        new.append(finding)
     return News(
-        new=tuple(f for f in others if f.fingerprint not in history.said),
-        still_open=still_open + tuple(f for f in others if f.fingerprint in history.said),
-        dropped=tuple(drop(finding, GATE, DISMISSED) for finding in dismissed),
+        new=tuple(new),
+        still_open=tuple(still_open),
+        fixed=tuple(fixed),
+        quiet=frozenset(quiet),
+        missed=frozenset(missed),
+        dropped=tuple(dropped),
     )
 
 
-def _where_it_stands(finding: Finding, diff: Diff, shown: Shown) -> Finding | None:
+def doubtful(news: News, history: History, plan: Plan) -> tuple[Finding, ...]:
+    """Choose the earlier findings whose code stands, but was changed around, looked at again, and
+    in which this run found nothing: a guard may have come before it."""
+    return tuple(
+        finding
+        for finding in news.still_open
+        if finding.fingerprint in news.missed
+        and any(
+            coverage_key(hunk_key(shown.file, shown.hunk), finding.area, ANY_RULES)
+            not in history.covered
+            for shown in plan.hunks
+            if finding.area in shown.areas and _is_in(finding.location, shown)
+        )
+    )
+
+
+def _is_in(place: Location, shown: HunkToShow) -> bool:
+    hunk = shown.hunk
+    first, count = (
+        (hunk.new_start, hunk.new_count)
+        if place.side is Side.RIGHT
+        else (hunk.old_start, hunk.old_count)
+    )
+    return shown.file.path == place.path and first <= place.line < first + count
+
+
+def settled(news: News, gone: Collection[Finding]) -> News:
+    """Take findings that a second look no longer proves for fixed."""
+    names = {finding.fingerprint for finding in gone}
+    return replace(
+        news,
+        still_open=tuple(f for f in news.still_open if f.fingerprint not in names),
+        fixed=news.fixed + tuple(gone),
+    )
+
+
+def lost_paths(history: History, diff: Diff) -> frozenset[str]:
+    """Name the files with open findings that the diff does not know by this name."""
+    names = {name for file in diff.files for name in (file.path, file.old_path)}
+    return frozenset(f.location.path for f in history.open) - names
+
+
+def paths_outside(history: History) -> frozenset[str]:
+    """Name the files in which open findings quote code outside of the diff."""
+    return frozenset(f.location.path for f in history.open if f.summary_reason == OUTSIDE)
+
+
+def unknown_paths(change: Change) -> frozenset[str]:
+    """Name the files of which nobody can tell what became of the code in them."""
+    diff = change.diff
+    unread = {file.path for file in diff.files if file.unread}
+    damaged = {damage.path for damage in diff.damaged if damage.path}
+    return frozenset(unread | damaged | {one.path for one in change.not_in_diff})
+
+
+def why_again(plan: Plan, history: History, change: Change, request: Request) -> str:
+    """Say why code that an earlier run was shown is shown again, if nobody asked for that."""
+    if request.full or request.wish:
+        return ""
+    asked = [
+        coverage_key(row.hunk_key, area, ANY_RULES)
+        for row in plan.rows
+        for area, state in row.areas.items()
+        if isinstance(state, Asked)
+    ]
+    if not history.covered.isdisjoint(asked):
+        return OTHER_RULES
+    is_same_head = history.head_sha is not None and history.head_sha == change.head_sha
+    return OTHER_BASE if asked and is_same_head and history.base_sha != change.base_sha else ""
+
+
+def _as_urgent(finding: Finding, others: tuple[Finding, ...]) -> Finding:
+    return replace(finding, priority=min(f.priority for f in (finding, *others)))
+
+
+def _is_the_same(finding: Finding, old: Finding) -> bool:
+    """Say whether this run found an earlier finding again where that stands now."""
+    is_same_file = finding.location.path == old.location.path
+    return is_same_problem(finding, old) or (is_same_file and _is_quoted_by(finding, old))
+
+
+def _is_changed(finding: Finding, old: Finding, renamed: Mapping[str, str]) -> bool:
+    """Say whether this is an earlier finding whose code was changed, or went to another file."""
+    if _is_quoted_by(finding, old):
+        return True
+    place, before = finding.location, old.location
+    path = renamed.get(before.path, before.path)
+    if (place.path, place.side, finding.area) != (path, before.side, old.area):
+        return False
+    if MODEL not in old.sources or MODEL not in finding.sources:
+        return finding.title == old.title
+    return abs(place.line - before.line) <= NEAR and has_similar_title(finding, old)
+
+
+def _is_quoted_by(finding: Finding, old: Finding) -> bool:
+    """Say whether a finding of the same area quotes the same code, in whatever file."""
+    there = fingerprint(finding.location.path, old.area, old.evidence)
+    return finding.fingerprint == there
+
+
+def _where_it_stands(finding: Finding, now: Now) -> Finding | None:
+    named = finding.location
+    if named.path in now.unknown:
+        return finding
+    named = replace(named, path=now.renamed.get(named.path, named.path))
     candidate = Candidate(
         area=finding.area,
         priority=finding.priority,
@@ -78,19 +269,20 @@ def _where_it_stands(finding: Finding, diff: Diff, shown: Shown) -> Finding | No
         body=finding.body,
         trigger=finding.trigger,
         evidence=finding.evidence,
-        location=finding.location,
+        location=named,
         source=finding.sources[0],
     )
-    kept = anchor((candidate,), diff, shown).kept
-    location = kept[0].location if kept else _where_its_mask_stands(finding, diff)
-    return replace(finding, location=location) if location else None
+    kept = anchor((candidate,), now.diff, now.shown, now.heads).kept
+    location = kept[0].location if kept else _where_its_mask_stands(finding, named, now.diff)
+    if location is None or location.side is not named.side:
+        return None  # a line that was deleted and is there again, or the other way round
+    return replace(finding, location=location)
 
 
-def _where_its_mask_stands(finding: Finding, diff: Diff) -> Location | None:
+def _where_its_mask_stands(finding: Finding, named: Location, diff: Diff) -> Location | None:
     """Find the line of a quote that is masked as a whole: no word of it is left to be found."""
     if any(sign.isalnum() for sign in finding.evidence):
         return None
-    named = finding.location
     masked = finding.evidence.strip()
     numbers = [
         number

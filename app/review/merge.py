@@ -56,10 +56,15 @@ def is_same_problem(one: Finding, other: Finding) -> bool:
     return one.area == other.area and _overlap(one, other) and _agree_from_two_sides(one, other)
 
 
+def has_similar_title(one: Finding, other: Finding) -> bool:
+    """Say whether two findings are called alike."""
+    return _similarity(one.title, other.title) >= SIMILAR_TITLES
+
+
 def _tells_the_same(one: Finding, other: Finding) -> bool:
     if one.fingerprint == other.fingerprint:
         return True
-    return _overlap(one, other) and _similarity(one.title, other.title) >= SIMILAR_TITLES
+    return _overlap(one, other) and has_similar_title(one, other)
 
 
 def _overlap(one: Finding, other: Finding) -> bool:

@@ -157,6 +157,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     reason: Annotated[str, Meta(description="Why, for states that need a reason.")] = ""
+    again: Annotated[
+        str, Meta(description="Why code that was shown before was shown again, if nobody asked.")
+    ] = ""
     findings: Annotated[
         tuple[ReceiptFinding, ...],
         Meta(description="All that are open on the head, the most urgent first."),
@@ -193,6 +196,7 @@ class Outcome:
     spent: Spent
     model: str | None
     tests_wanted: bool = False
+    again: str = ""
 
 
 def conclude(outcome: Outcome) -> Receipt:
@@ -209,6 +213,7 @@ def conclude(outcome: Outcome) -> Receipt:
         conclusion=_conclusion(state, outcome.findings, config.fail_on, config.fail_on_error),
         fail_on=config.fail_on or NEVER,
         reason=reason,
+        again=outcome.again,
         findings=tuple(_finding(f, outcome.change) for f in sorted(outcome.findings, key=_urgency)),
         coverage=tuple(_coverage(row) for row in outcome.coverage.rows),
         notices=tuple(

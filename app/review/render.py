@@ -39,6 +39,7 @@ from app.review.text import (
     safe_prose,
     suggestion_block,
 )
+from app.review.threads import FIXED
 
 WITHHELD = "withheld"
 MAX_CHECK_TEXT = 65_000
@@ -102,6 +103,7 @@ def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
         _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
         _aside(told_aside),
         _suppressed(receipt),
+        _again(receipt),
         _not_reviewed(receipt),
         _mistakes(receipt.mistakes, MAX_MISTAKES_TEXT_IN_REVIEW, "in the check run"),
         _footer(receipt),
@@ -122,6 +124,7 @@ def render_check(receipt: Receipt) -> CheckOutput:
             _unposted(receipt),
             _all_findings(receipt),
             _suppressed(receipt),
+            _again(receipt),
             _not_reviewed(receipt),
             _coverage(receipt),
             _mistakes(receipt.mistakes, MAX_MISTAKES_TEXT, "in the receipt below"),
@@ -408,6 +411,11 @@ def _comment(finding: Finding, receipt: Receipt) -> str:
     )
 
 
+def render_fixed(body: str, head_sha: str) -> str:
+    """Put on top of a comment of ours that its finding is fixed; once is enough."""
+    return body if body.startswith(FIXED) else f"{FIXED}{head_sha}.\n\n{body}"
+
+
 def _suggestion(finding: Finding) -> str:
     code = finding.suggestion
     if code is None or finding.suggestion_refused == Refusal.NO_CHANGE:
@@ -465,6 +473,10 @@ def _headline(finding: ReceiptFinding) -> str:
     place = code_span(f"{finding.path}:{finding.line}", MAX_PATH)
     title = safe_line(finding.title, MAX_TITLE)
     return f"- **{finding.priority} · {safe_line(finding.area)}** {place} {title}{_doubt(finding)}"
+
+
+def _again(receipt: Receipt) -> str:
+    return f"Looked at again: {safe_line(receipt.again)}." if receipt.again else ""
 
 
 def _not_reviewed(receipt: Receipt) -> str:

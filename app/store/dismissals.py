@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import msgspec
 
 from app.ports import Clock
+from app.review.feedback import What, feedback
 from app.review.findings import Finding
 from app.review.pull import Target
 from app.review.receipt import ReceiptFinding, finding_of
 from app.store.database import Database
+from app.store.feedback import note
 
 
 class StoredDismissals:
@@ -19,14 +21,16 @@ class StoredDismissals:
         self._database = database
         self._clock = clock
 
-    async def dismiss(self, target: Target, finding: ReceiptFinding) -> None:
-        """Remember a dismissal; twice is once."""
+    async def dismiss(self, target: Target, finding: ReceiptFinding, who: str) -> None:
+        """Remember who dismissed a finding; twice is once."""
+        now = self._clock.now()
+        became = feedback(finding_of(finding), What.DISMISSED, who)
         row = (
             target.repository_id,
             target.number,
             finding.fingerprint,
             msgspec.json.encode(finding).decode(),
-            self._clock.now(),
+            now,
         )
 
         def write(connection: sqlite3.Connection) -> None:
@@ -36,6 +40,7 @@ class StoredDismissals:
                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
                 row,
             )
+            note(connection, target, (became,), now)
 
         await self._database.transact(write)
 

@@ -10,11 +10,17 @@ import msgspec
 
 from app.ports import Clock
 from app.review.answer import Answer, Usage
+from app.review.feedback import Feedback
+from app.review.findings import Finding
 from app.review.history import History
-from app.review.pull import RunId, Target
+from app.review.pull import RunId, Sha, Target
 from app.review.receipt import Receipt, decode_receipt, findings_of, is_verdict
 from app.store.database import Database
 from app.store.dismissals import dismissed_on
+from app.store.feedback import fixed_on, note, unwanted_in
+
+MAX_VERDICTS = 20
+"""The latest of a pull request, in which fixed findings are looked for."""
 
 _OTHER_CODEX = "other_codex/"
 
@@ -102,16 +108,33 @@ class Store:
                 WHERE repository_id = ? AND number = ? AND run_id <> ?""",
                 key,
             )
+            verdict = decode_receipt(last["receipt"]) if last else None
+            told = findings_of(verdict) if verdict else ()
             return History(
-                open=findings_of(decode_receipt(last["receipt"])) if last else (),
+                open=told,
+                fixed=_told_of(
+                    connection, key, fixed_on(connection, target) - {f.fingerprint for f in told}
+                ),
                 covered=frozenset(row["covered"] for row in covered),
                 dismissed=dismissed_on(connection, target),
+                head_sha=Sha(verdict.head_sha) if verdict and verdict.head_sha else None,
+                base_sha=Sha(verdict.base_sha) if verdict and verdict.base_sha else None,
+                unwanted=unwanted_in(connection, target.repository_id),
             )
 
         return await self._database.transact(read)
 
-    async def keep(self, target: Target, receipt: Receipt, covered: Collection[str] = ()) -> None:
-        """Keep a run's verdict and what it covered; the last one of a run counts."""
+    async def keep(
+        self,
+        target: Target,
+        receipt: Receipt,
+        covered: Collection[str] = (),
+        became: Collection[Feedback] = (),
+    ) -> None:
+        """Keep a run's verdict, what it covered and what became of findings.
+
+        The last verdict of a run counts, and the first word of what somebody did.
+        """
         now = self._clock.now()
         pull = (target.repository_id, target.number)
         text = _json(receipt)
@@ -133,6 +156,7 @@ class Store:
                 VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING""",
                 [(*pull, key, receipt.run_id) for key in covered],
             )
+            note(connection, target, became, now)
 
         await self._database.transact(write)
 
@@ -238,6 +262,27 @@ class Store:
             return made
 
         return await self._database.transact(read_or_make)
+
+
+def _told_of(
+    connection: sqlite3.Connection, key: tuple[int, int, RunId], wanted: Collection[str]
+) -> tuple[Finding, ...]:
+    """Find in earlier verdicts what they told, last, of these findings."""
+    if not wanted:
+        return ()
+    receipts = connection.execute(
+        """
+        SELECT receipt FROM receipts
+        WHERE repository_id = ? AND number = ? AND run_id <> ? AND is_verdict = 1
+        ORDER BY created_at DESC LIMIT ?""",
+        (*key, MAX_VERDICTS),
+    )
+    found: dict[str, Finding] = {}
+    for row in receipts:
+        for finding in findings_of(decode_receipt(row["receipt"])):
+            if finding.fingerprint in wanted:
+                found.setdefault(finding.fingerprint, finding)
+    return tuple(found.values())
 
 
 def _pause(target: Target) -> str:

@@ -106,6 +106,19 @@ _FIRST: Migration = (
     )""",
     "CREATE INDEX dismissals_by_age ON dismissals (created_at)",
     """
+    CREATE TABLE feedback (
+        repository_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        what TEXT NOT NULL,
+        who TEXT NOT NULL,
+        area TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        created_at DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (repository_id, number, fingerprint, what, who)
+    )""",
+    "CREATE INDEX feedback_by_age ON feedback (created_at)",
+    """
     CREATE TABLE settled (
         name TEXT PRIMARY KEY,
         text TEXT NOT NULL
@@ -173,6 +186,10 @@ CLEANING = (
                 AND r.created_at >= :before)
         ORDER BY created_at LIMIT :batch)""",
     """
+    DELETE FROM feedback WHERE (repository_id, number, fingerprint, what, who) IN (
+        SELECT repository_id, number, fingerprint, what, who FROM feedback
+        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
+    """
     DELETE FROM spending WHERE account IN (
         SELECT account FROM spending
         WHERE booked_at < :before AND account NOT LIKE 'month/%' LIMIT :batch)""",
@@ -224,6 +241,7 @@ FORGETTING = {
     "notes": "DELETE FROM settled WHERE name || '/' GLOB '*/' || :id || '/*'",
     "covered hunks": "DELETE FROM coverage WHERE repository_id = :id",
     "dismissals": "DELETE FROM dismissals WHERE repository_id = :id",
+    "feedback": "DELETE FROM feedback WHERE repository_id = :id",
     "receipts": "DELETE FROM receipts WHERE repository_id = :id",
     "jobs": "DELETE FROM jobs WHERE repository_id = :id",
 }

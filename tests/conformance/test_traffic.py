@@ -33,6 +33,8 @@ JSON, DIFF, RAW = (
 )
 LINES = [f"limit_{letter} = {number}" for number, letter in enumerate("abcdef", start=10)]
 
+GRAPHQL = "/graphql"
+
 TOUCHED = {
     "GET /app",
     "GET /app/hook/deliveries",
@@ -55,6 +57,9 @@ TOUCHED = {
     "POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews",
     "POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/events",
     "DELETE /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}",
+    "GET /app/installations/{installation_id}",
+    "GET /repos/{owner}/{repo}/compare/{basehead}",
+    "PATCH /repos/{owner}/{repo}/pulls/comments/{comment_id}",
 }
 """What the stories below ask of GitHub; a story that no longer does what it tells is found out."""
 
@@ -144,6 +149,16 @@ async def a_missed_delivery(world: World) -> None:
         await world.ended()
 
 
+async def a_finding_is_fixed(world: World) -> None:
+    """The code that a comment of ours is about goes away; its thread is closed."""
+    async with world.running():
+        await world.comment("@codex review")
+        await world.ended()
+        world.state.push(world.pull, {"stats.py": None})
+        await world.comment("@codex review")
+        await world.ended(2)
+
+
 STORIES: dict[str, Callable[[World], Awaitable[None]]] = {
     story.__name__: story
     for story in (
@@ -154,6 +169,7 @@ STORIES: dict[str, Callable[[World], Awaitable[None]]] = {
         a_large_change,
         a_new_name,
         a_missed_delivery,
+        a_finding_is_fixed,
     )
 }
 
@@ -186,6 +202,7 @@ async def test_every_request_is_as_described(
         f"{name}: {_named(request)}: {problem}"
         for name, world in worlds.items()
         for request in world.state.requests
+        if request.path != GRAPHQL
         for problem in description.request_problems(request)
     ]
     assert problems == []
@@ -198,6 +215,7 @@ async def test_the_stories_touch_what_they_tell(
         f"{request.method} {description.operation(request.method, request.path)[0]}"
         for world in worlds.values()
         for request in world.state.requests
+        if request.path != GRAPHQL
     }
     assert touched == TOUCHED
 

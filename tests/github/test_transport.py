@@ -349,3 +349,71 @@ async def test_who_we_are_is_asked_once(scene: Scene) -> None:
     assert await scene.github.identity() is first
     assert first.login == scene.state.app.bot
     assert [request.path for request in scene.state.requests] == ["/app"]
+
+
+def problem(kind: str, message: str = "why", **headers: str) -> httpx.Response:
+    error = {"type": kind, "message": message}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(200, json={"data": None, "errors": [error]}, headers=named)
+
+
+async def ask(api: Api, clock: FakeClock, base_url: str = "https://api.github.com") -> Said:
+    return await session(api, clock, base_url=base_url).graphql("{ n }", {"a": 1}, Said)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        ("https://api.github.com", "https://api.github.com/graphql"),
+        ("https://ghe.example/api/v3/", "https://ghe.example/api/graphql"),
+        ("https://api.acme.ghe.com", "https://api.acme.ghe.com/graphql"),
+    ],
+)
+async def test_graphql_has_an_address_of_its_own(base_url: str, url: str, clock: FakeClock) -> None:
+    api = Api(httpx.Response(200, json={"data": {"n": 1}}))
+    assert await ask(api, clock, base_url) == Said(1)
+    [request] = api.requests
+    assert str(request.url) == url
+    assert json.loads(request.content) == {"query": "{ n }", "variables": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (problem("FORBIDDEN", "Resource not accessible by integration"), Forbidden),
+        (problem("NOT_FOUND"), NotFound),
+        (problem("UNPROCESSABLE"), Refused),
+        (httpx.Response(200, json={"errors": [{"message": "Parse error"}]}), Refused),
+        (httpx.Response(200, json={"data": None}), Unavailable),
+        (httpx.Response(200, text="<html>"), Unavailable),
+        (refusal(404, "Not Found"), NotFound),
+        (refusal(502, "x"), MayHaveHappened),
+    ],
+)
+async def test_an_error_of_graphql_means_what_it_says(
+    answer: httpx.Response, error: type[AppError], clock: FakeClock
+) -> None:
+    with pytest.raises(error):
+        await ask(Api(answer), clock)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        problem("RATE_LIMITED", retry_after="7"),
+        problem("", "You have exceeded a secondary rate limit.", retry_after="7"),
+    ],
+)
+async def test_a_limit_that_graphql_tells_with_status_200_is_slept_through(
+    limit: httpx.Response, clock: FakeClock
+) -> None:
+    api = Api(limit, httpx.Response(200, json={"data": {"n": 1}}))
+    assert await ask(api, clock) == Said(1)
+    assert clock.slept == [7.0]
+
+
+async def test_an_hour_used_up_by_graphql_is_waited_for_elsewhere(clock: FakeClock) -> None:
+    used = {"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int(clock.now()) + 900)}
+    with pytest.raises(RateLimited) as caught:
+        await ask(Api(problem("RATE_LIMITED", **used)), clock)
+    assert caught.value.reset_at == clock.now() + 900

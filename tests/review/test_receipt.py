@@ -212,6 +212,7 @@ def test_a_receipt_tells_everything_about_the_run() -> None:
         "conclusion": "neutral",
         "fail_on": NEVER,
         "reason": "no answer from the model, out of credit",
+        "again": "",
         "findings": [
             {
                 "fingerprint": make_finding().fingerprint,

@@ -11,7 +11,8 @@ from app.review.config import Ceilings, Configured, Layer, Mistake
 from app.review.config_file import read_config
 from app.review.findings import Finding
 from app.review.focus import Area
-from app.review.marker import FindingMarker, ReviewMarker, parse_markers
+from app.review.history import OTHER_RULES
+from app.review.marker import FindingMarker, ReviewMarker, finding_marker, parse_markers
 from app.review.priority import Priority
 from app.review.receipt import (
     Receipt,
@@ -35,6 +36,7 @@ from app.review.render import (
     render_dismissed_line,
     render_estimate,
     render_failure,
+    render_fixed,
     render_help,
     render_how_to_dismiss,
     render_in_progress,
@@ -492,3 +494,16 @@ def test_a_finding_without_words_is_still_shown_whole() -> None:
     (comment,) = compose(receipt_of(bare), (bare,)).comments
     assert "strong_open" in {token.type for token in tokens(comment.body)}
     assert "**" not in words(comment.body)
+
+
+def test_a_comment_on_what_is_fixed_says_so_once_and_keeps_the_rest() -> None:
+    marker = finding_marker("run-1", "f1", HEAD)
+    fixed = render_fixed(f"**P1 · security: Told**\n\nWhy.\n\n{marker}", HEAD)
+    assert_golden("fixed.md", fixed)
+    assert render_fixed(fixed, "b" * 40) == fixed
+
+
+def test_why_something_is_looked_at_again_is_told() -> None:
+    receipt = conclude(make_outcome(again=OTHER_RULES))
+    assert_golden("again.md", render_check(receipt).summary)
+    assert OTHER_RULES in compose(receipt, ()).body

@@ -1,5 +1,8 @@
-"""Receipts with defaults plus what a test cares about."""
+"""Receipts and feedback with defaults plus what a test cares about."""
 
+from app.review.feedback import Feedback, What
+from app.review.findings import Fingerprint
+from app.review.focus import Area
 from app.review.priority import Priority
 from app.review.receipt import Conclusion, Receipt, ReceiptFinding, State
 
@@ -30,4 +33,10 @@ def _finding(fingerprint: str) -> ReceiptFinding:
         start_line=1,
         line=2,
         evidence="x",
+    )
+
+
+def became(fingerprint: str, what: What, who: str = "", area: Area = Area.SECURITY) -> Feedback:
+    return Feedback(
+        fingerprint=Fingerprint(fingerprint), area=area, kind=f"{area}:a kind", what=what, who=who
     )

@@ -23,10 +23,10 @@ async def test_a_dismissal_is_recalled_on_its_pull_request_until_all_there_is_ol
     clock = FakeClock()
     database = await open_database(tmp_path / "app.db")
     dismissals, store = StoredDismissals(database, clock), Store(database, clock)
-    await dismissals.dismiss(target(1), OTHER)
+    await dismissals.dismiss(target(1), OTHER, "riley")
     clock.at += 1
     for _ in range(2):
-        await dismissals.dismiss(target(1), ONE)
+        await dismissals.dismiss(target(1), ONE, "riley")
     wanted = (finding_of(OTHER), finding_of(ONE))
     assert await dismissals.dismissed(target(1)) == wanted
     assert await dismissals.dismissed(target(2)) == ()

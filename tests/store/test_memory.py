@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from app.review.answer import Answer, Usage
+from app.review.feedback import What
 from app.review.history import History
 from app.review.pull import RunId
 from app.review.receipt import State, broken_off
 from app.store.database import open_database
 from app.store.memory import Store
 from tests.jobs.builders import FakeClock, target
-from tests.store.builders import receipt
+from tests.store.builders import became, receipt
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +136,16 @@ async def test_where_openai_s_own_bot_wrote_last_is_told_by_name(store: Store) -
     for place, at in ((target(), 5.0), (other, 6.0), (renamed, 7.0)):
         await store.note_other_codex(place, at)
     assert await store.other_codex() == (("acme/store", 7.0), ("acme/shop two", 6.0))
+
+
+async def test_what_was_fixed_is_recalled_until_it_is_open_again(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.keep(target(1), receipt("r1", "f1", "f2"))
+    clock.at += 1
+    await store.keep(target(1), receipt("r2", "f2"), became=[became("f1", What.FIXED)])
+    history = await store.recall(target(1), RUN)
+    assert [finding.fingerprint for finding in history.fixed] == ["f1"]
+    clock.at += 1
+    await store.keep(target(1), receipt("r3", "f1", "f2"))
+    assert (await store.recall(target(1), RUN)).fixed == ()

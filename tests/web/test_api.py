@@ -115,8 +115,10 @@ async def test_what_is_not_to_be_posted_is_only_in_the_receipt_and_posted_once_i
         ci = Caller(world)
         receipt = await ci.completed((await ci.ask(post=False)).json()["id"])
         await world.rest()
+        reads = ("/access_tokens", "/graphql")
         writes = [r.path for r in world.state.requests if r.method != "GET"]
-        assert all(path.endswith("/access_tokens") for path in writes)
+        assert all(path.endswith(reads) for path in writes)
+        assert not any(b"mutation" in r.request_body for r in world.state.requests)
         assert (receipt["state"], len(receipt["findings"])) == ("findings", 1)
         assert receipt["unposted"] == "posting was not asked for"
         await ci.completed((await ci.ask()).json()["id"])
