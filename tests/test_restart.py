@@ -368,4 +368,4 @@ async def test_killed_at_every_effect_it_still_does_everything_once(
     missed = [problem for problem in told if " commit of " in problem and NOT_REACHED in problem]
     assert [problem for problem in told if problem not in missed] == []
     n_commits = sum(" commit of " in effect for effect in effects)
-    assert len(missed) <= MISSED_COMMITS * n_commits, missed
+    assert len(missed) <= max(2, MISSED_COMMITS * n_commits), missed  # before and after of one
