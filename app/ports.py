@@ -523,7 +523,10 @@ class Jobs(Protocol):
         """Put a claimed job back as if it had not been claimed; no crash, no retry is counted."""
 
     def news(self, lane: Lane) -> asyncio.Event:
-        """Return an event that is set when, from now on, a job of the lane may be claimable."""
+        """Return an event that is set when, from now on, a job of the lane may be claimable.
+
+        One that must wait for the end of another is news when that ends.
+        """
 
     def stops(self) -> asyncio.Event:
         """Return an event that is set when, from now on, a running job is told to stop."""

@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -112,8 +113,8 @@ def watch_connections(effects: Effects) -> None:
     """Listen in on every connection to SQLite: `running` opens its own and hands none out."""
     connect = sqlite3.connect
 
-    def watched(path: Path, *, timeout: float, isolation_level: None) -> sqlite3.Connection:
-        connection = connect(path, timeout=timeout, isolation_level=isolation_level)
+    def watched(path: Path, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(path, **options)
         connection.set_trace_callback(CountedCommits(effects).hear)
         return connection
 

@@ -33,35 +33,51 @@ from app.ports import Clock
 from app.review.pull import RunId, Target
 from app.store.database import Database
 
-# Fewest running first, then oldest: one busy installation cannot keep the others waiting. A pull
-# request has one running review, so that two never publish side by side, and its commands are
-# obeyed in their order, so that one which is tried again undoes nothing that was said later. What
-# was running when its process died, and more than once, runs alone: then it is known who did it.
-_NEXT_JOB = """
+_BUSY = """
     WITH busy AS (
         SELECT installation_id, count(*) AS running FROM jobs
         WHERE state = 'running' AND lane = :lane GROUP BY installation_id
-    )
-    SELECT waiting.id FROM jobs AS waiting LEFT JOIN busy USING (installation_id)
-    WHERE waiting.state = 'queued' AND waiting.lane = :lane AND waiting.not_before <= :now
-        AND coalesce(busy.running, 0) < :per_installation
-        AND (SELECT coalesce(sum(running), 0) FROM busy) < :in_all
-        AND (:lane <> 'review' OR NOT EXISTS (
-            SELECT 1 FROM jobs AS other
-            WHERE other.state = 'running' AND other.lane = 'review'
-                AND other.repository_id = waiting.repository_id
-                AND other.number = waiting.number))
-        AND (:lane <> 'respond' OR NOT EXISTS (
-            SELECT 1 FROM jobs AS earlier
-            WHERE earlier.state IN ('queued', 'running') AND earlier.lane = 'respond'
-                AND earlier.repository_id = waiting.repository_id
-                AND earlier.number = waiting.number AND earlier.id < waiting.id))
-        AND (waiting.crashes < :suspect OR waiting.ending IS NOT NULL OR NOT EXISTS (
-            SELECT 1 FROM jobs WHERE state = 'running' AND lane = :lane AND ending IS NULL))
-        AND NOT EXISTS (
-            SELECT 1 FROM jobs
-            WHERE state = 'running' AND lane = :lane AND crashes >= :suspect AND ending IS NULL)
-    ORDER BY coalesce(busy.running, 0), waiting.id LIMIT 1"""
+    )"""
+_HAS_ROOM = """
+    coalesce(busy.running, 0) < :per_installation
+    AND (SELECT coalesce(sum(running), 0) FROM busy) < :in_all"""
+# A pull request has one running review, so that two never publish side by side, and its commands
+# are obeyed in their order, so that one which is tried again undoes nothing that was said later.
+# What was running when its process died, and more than once, runs alone: then it is known who did
+# it.
+_MAY_RUN = """
+    waiting.state = 'queued' AND waiting.lane = :lane AND waiting.not_before <= :now
+    AND (:lane <> 'review' OR NOT EXISTS (
+        SELECT 1 FROM jobs AS other
+        WHERE other.state = 'running' AND other.lane = 'review'
+            AND other.repository_id = waiting.repository_id
+            AND other.number = waiting.number))
+    AND (:lane <> 'respond' OR NOT EXISTS (
+        SELECT 1 FROM jobs AS earlier
+        WHERE earlier.state IN ('queued', 'running') AND earlier.lane = 'respond'
+            AND earlier.repository_id = waiting.repository_id
+            AND earlier.number = waiting.number AND earlier.id < waiting.id))
+    AND (waiting.crashes < :suspect OR waiting.ending IS NOT NULL OR NOT EXISTS (
+        SELECT 1 FROM jobs WHERE state = 'running' AND lane = :lane AND ending IS NULL))
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs
+        WHERE state = 'running' AND lane = :lane AND crashes >= :suspect AND ending IS NULL)"""
+# The first of each installation, and of those the one whose installation has the fewest running:
+# a busy one cannot keep the others waiting.
+_NEXT_JOB = f"""{_BUSY}
+    SELECT (
+        SELECT waiting.id FROM jobs AS waiting
+        WHERE waiting.installation_id = installation.id AND {_MAY_RUN}
+        ORDER BY waiting.id LIMIT 1) AS next
+    FROM (
+        SELECT DISTINCT installation_id AS id FROM jobs
+        WHERE state = 'queued' AND lane = :lane) AS installation
+    LEFT JOIN busy ON busy.installation_id = installation.id
+    WHERE {_HAS_ROOM}
+    ORDER BY next IS NULL, coalesce(busy.running, 0), next LIMIT 1"""  # noqa: S608 - ours
+_IS_CLAIMABLE = f"""{_BUSY}
+    SELECT 1 FROM jobs AS waiting LEFT JOIN busy USING (installation_id)
+    WHERE waiting.id = :id AND {_HAS_ROOM} AND {_MAY_RUN}"""  # noqa: S608 - ours
 
 
 LAST_ID = 2**63 - 1
@@ -115,13 +131,15 @@ class SqliteJobs:
             return ()
         now = self._clock.now()
 
-        def store(connection: sqlite3.Connection) -> tuple[JobId, ...]:
-            if delivery_id is not None and not _is_new_delivery(connection, delivery_id, now):
-                return ()
-            return _store(connection, new, delivery_id, now)
+        def store(connection: sqlite3.Connection) -> tuple[tuple[JobId, ...], set[Lane]]:
+            if delivery_id is not None and _is_seen(connection, delivery_id):
+                return (), set()
+            stored = _store(connection, new, delivery_id, now)
+            return stored, self._with_work(connection, stored, lanes, now)
 
-        stored = await self._database.transact(store)
-        self._ring_for(new)
+        lanes = {one.lane for one in new}
+        stored, with_work = await self._database.transact(store)
+        self._ring_for(new, with_work)
         return stored
 
     async def cancel(self, target: Target, asked_before: float = 0.0) -> int:
@@ -223,27 +241,20 @@ class SqliteJobs:
 
     async def claim(self, lane: Lane) -> Job | None:
         now = self._clock.now()
-        limit = self._limits[lane]
-        wanted = {
-            "lane": lane.value,
-            "now": now,
-            "in_all": limit.in_all,
-            "per_installation": limit.per_installation,
-            "suspect": CRASHES_UNTIL_POISON - 1,
-        }
+        wanted = self._wanted(lane, now)
 
         def take(connection: sqlite3.Connection) -> Job | None:
             expired = connection.execute(
                 "SELECT * FROM jobs WHERE state = 'running' AND lease_until < ?", (now,)
             ).fetchall()
             _take_back(connection, expired, now)
-            while found := connection.execute(_NEXT_JOB, wanted).fetchone():
+            while (found := connection.execute(_NEXT_JOB, wanted).fetchone()) and found["next"]:
                 row = connection.execute(
                     """
                     UPDATE jobs SET state = 'running', attempt = attempt + 1, owner = ?,
                         lease_until = ?, started_at = coalesce(started_at, ?)
                     WHERE id = ? RETURNING *""",
-                    (self._owner, now + self._lease_s, now, found["id"]),
+                    (self._owner, now + self._lease_s, now, found["next"]),
                 ).fetchone()
                 try:
                     return _job(row)
@@ -278,7 +289,7 @@ class SqliteJobs:
 
         await self._database.transact(end)
         self._news[job.lane].ring()
-        self._ring_for(following)
+        self._ring_for(following, {one.lane for one in following})
 
     async def retry(
         self, job: Job, not_before: float, reason: str, ending: JobState | None = None
@@ -320,8 +331,32 @@ class SqliteJobs:
     def stops(self) -> asyncio.Event:
         return self._stops.next
 
-    def _ring_for(self, new: Sequence[NewJob]) -> None:
-        for lane in {one.lane for one in new}:
+    def _wanted(self, lane: Lane, now: float) -> dict[str, object]:
+        limit = self._limits[lane]
+        return {
+            "lane": lane.value,
+            "now": now,
+            "in_all": limit.in_all,
+            "per_installation": limit.per_installation,
+            "suspect": CRASHES_UNTIL_POISON - 1,
+        }
+
+    def _with_work(
+        self, connection: sqlite3.Connection, ids: Sequence[JobId], lanes: set[Lane], now: float
+    ) -> set[Lane]:
+        """Return the lanes in which one of these jobs need not wait for another one's end.
+
+        Where a job must, that end is news; looking through all that wait would be in vain.
+        """
+        return {
+            lane
+            for lane in lanes
+            for id in ids
+            if connection.execute(_IS_CLAIMABLE, self._wanted(lane, now) | {"id": id}).fetchone()
+        }
+
+    def _ring_for(self, new: Sequence[NewJob], lanes: Collection[Lane]) -> None:
+        for lane in lanes:
             self._news[lane].ring()
         if any(one.supersedes for one in new):
             self._stops.ring()
@@ -338,12 +373,9 @@ class _Bell:
         self.next = asyncio.Event()
 
 
-def _is_new_delivery(connection: sqlite3.Connection, delivery_id: str, now: float) -> bool:
-    stored = connection.execute(
-        "INSERT INTO deliveries (id, received_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (delivery_id, now),
-    )
-    return stored.rowcount == 1
+def _is_seen(connection: sqlite3.Connection, delivery_id: str) -> bool:
+    found = connection.execute("SELECT 1 FROM jobs WHERE delivery_id = ?", (delivery_id,))
+    return found.fetchone() is not None
 
 
 def _store(

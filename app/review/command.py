@@ -181,6 +181,9 @@ def _mention(mentions: Sequence[str]) -> re.Pattern[str]:
 
 def _own_lines(text: str, mention: re.Pattern[str]) -> Iterator[str]:
     """Yield the lines that begin with a mention and are the writer's own words."""
+    if "\n" not in text and mention.match(text):  # whatever follows, it is a paragraph
+        yield text.strip()
+        return
     lines = text.split("\n")
     env: dict[str, object] = {}
     blocks = _BLOCKS.parse(text, env)

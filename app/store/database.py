@@ -10,11 +10,12 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, NoReturn, TypeVar
 
 from app import log
@@ -37,8 +38,6 @@ _PASSING = frozenset(
 )
 
 
-_CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
-
 Work = Callable[[sqlite3.Connection], T]
 
 
@@ -54,20 +53,14 @@ class Database:
     """An open database. Built by `open_database`; `close` it."""
 
     def __init__(
-        self,
-        path: Path,
-        connection: sqlite3.Connection,
-        thread: ThreadPoolExecutor,
-        wait_s: float,
-        lock: int | None = None,
+        self, path: Path, connection: sqlite3.Connection, wait_s: float, lock: int | None = None
     ) -> None:
         self._path = path
-        self._connection = connection
-        self._thread = thread
         self._wait_s = wait_s
         self._lock = lock
-        self._waiting: list[_Asked] = []
-        self._is_busy = False
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._thread = Thread(target=_work, args=(connection, self._asked), daemon=True)
+        self._thread.start()
 
     async def transact(self, work: Work[T]) -> T:
         """Run `work` as one transaction, on the database's thread, and commit it.
@@ -77,9 +70,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-        self._waiting.append(_Asked(work, answer))
-        if not self._is_busy:
-            self._commit_what_waits()
+        self._asked.put(_Asked(work, answer))
         # Real time, not a Clock: this bounds a thread that may hang in the kernel.
         patience = loop.call_later(self._wait_s, _give_up, answer, self._wait_s)
         try:
@@ -91,28 +82,6 @@ class Database:
             raise
         finally:
             patience.cancel()
-
-    def _commit_what_waits(self) -> None:
-        """Hand all that waits to the thread, as one commit; what comes meanwhile is the next."""
-        batch = [asked for asked in self._waiting if not asked.answer.done()]
-        self._waiting = []
-        self._is_busy = bool(batch)
-        if batch:
-            works = [asked.work for asked in batch]
-            running = asyncio.get_running_loop().run_in_executor(
-                self._thread, _commit_together, self._connection, works
-            )
-            running.add_done_callback(partial(self._deliver, batch))
-
-    def _deliver(self, batch: Sequence[_Asked], done: "asyncio.Future[Sequence[_Outcome]]") -> None:
-        for asked, outcome in zip(batch, done.result(), strict=True):
-            if asked.answer.done():  # nobody waits any more
-                continue
-            if isinstance(outcome, _Failed):
-                asked.answer.set_exception(outcome.error)
-            else:
-                asked.answer.set_result(outcome.value)
-        self._commit_what_waits()
 
     async def clean(self, before: float, *, batch: int = 500) -> int:
         """Remove what is older than `before` (epoch seconds), a batch at a time, others between.
@@ -134,8 +103,7 @@ class Database:
 
     async def wipe(self) -> None:
         """Leave nothing of removed rows in the files, as far as nobody else reads them now."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._connection.execute, _CHECKPOINT)
+        await asyncio.to_thread(_checkpoint, self._path)
 
     def lock(self) -> None:
         """Become the only server of this database, for as long as it is open.
@@ -146,8 +114,8 @@ class Database:
             self._lock = _lock_file(_lock_of(self._path))
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown()
+        self._asked.put(None)
+        await asyncio.to_thread(self._thread.join)
         if self._lock is not None:
             os.close(self._lock)
 
@@ -168,17 +136,13 @@ async def open_database(
     or belongs to a newer release, Unavailable while another process locks it.
     """
     lock = _lock_file(_lock_of(path)) if alone else None
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
     try:
-        connection = await asyncio.get_running_loop().run_in_executor(
-            thread, _open, path, busy_s, migrations
-        )
+        connection = await asyncio.to_thread(_open, path, busy_s, migrations)
     except BaseException:
-        thread.shutdown()
         if lock is not None:
             os.close(lock)
         raise
-    return Database(path, connection, thread, wait_s, lock)
+    return Database(path, connection, wait_s, lock)
 
 
 def examine_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> bool:
@@ -213,6 +177,31 @@ class _Failed:
 
 
 _Outcome = _Worked | _Failed
+
+
+def _work(connection: sqlite3.Connection, asked: "SimpleQueue[_Asked | None]") -> None:
+    """Do what is asked until None is; what waits at the same time is one commit."""
+    is_last = False
+    while not is_last:
+        waiting = [asked.get()]
+        while not asked.empty():
+            waiting.append(asked.get())
+        is_last = None in waiting
+        batch = [one for one in waiting if one is not None and not one.answer.done()]
+        if batch:
+            outcomes = _commit_together(connection, [one.work for one in batch])
+            batch[0].answer.get_loop().call_soon_threadsafe(_deliver, batch, outcomes)
+    connection.close()
+
+
+def _deliver(batch: Sequence[_Asked], outcomes: Sequence[_Outcome]) -> None:
+    for asked, outcome in zip(batch, outcomes, strict=True):
+        if asked.answer.done():  # nobody waits any more
+            continue
+        if isinstance(outcome, _Failed):
+            asked.answer.set_exception(outcome.error)
+        else:
+            asked.answer.set_result(outcome.value)
 
 
 def _commit_together(
@@ -251,6 +240,11 @@ def _remove(statement: str, before: float, batch: int, connection: sqlite3.Conne
     return connection.execute(statement, {"before": before, "batch": batch}).rowcount
 
 
+def _checkpoint(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _bytes_in_use(connection: sqlite3.Connection) -> int:
     pages, free, page = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0])
@@ -275,7 +269,9 @@ def _open(path: Path, busy_s: float, migrations: Sequence[Migration]) -> sqlite3
     try:
         # It holds code under review and a secret: nobody else's to read. -wal and -shm follow.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+        connection = sqlite3.connect(
+            path, timeout=busy_s, isolation_level=None, check_same_thread=False
+        )
     except (OSError, sqlite3.OperationalError) as exc:
         raise Unusable(f"cannot open the database {path}: {exc}") from exc
     try:

@@ -1,4 +1,4 @@
-"""Which deliveries were stored or examined, and how far GitHub's list of them was worked off."""
+"""Which deliveries led to jobs or were examined, and how far GitHub's list was worked off."""
 
 import sqlite3
 from collections.abc import Collection
@@ -56,7 +56,7 @@ class StoredDeliveries:
         marks = ", ".join("?" * len(ids))
         rows = await self._database.transact(
             lambda c: c.execute(
-                f"SELECT id FROM deliveries WHERE id IN ({marks})"  # noqa: S608 - only marks
+                f"SELECT delivery_id AS id FROM jobs WHERE delivery_id IN ({marks})"  # noqa: S608 - only marks
                 f" UNION SELECT id FROM examined WHERE id IN ({marks})",
                 (*ids, *ids),
             ).fetchall()

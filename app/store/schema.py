@@ -10,14 +10,8 @@ Migration = Sequence[str]
 
 _FIRST: Migration = (
     """
-    CREATE TABLE deliveries (
-        id TEXT PRIMARY KEY,
-        received_at DOUBLE PRECISION NOT NULL
-    )""",
-    "CREATE INDEX deliveries_by_age ON deliveries (received_at)",
-    """
     CREATE TABLE jobs (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        id INTEGER PRIMARY KEY,
         lane TEXT NOT NULL,
         state TEXT NOT NULL,
         work TEXT NOT NULL,
@@ -39,8 +33,9 @@ _FIRST: Migration = (
         owner TEXT,
         lease_until DOUBLE PRECISION
     )""",
-    "CREATE INDEX jobs_by_state ON jobs (state, lane, id)",
+    "CREATE INDEX jobs_by_state ON jobs (state, lane, installation_id)",
     "CREATE INDEX jobs_by_run ON jobs (run_id)",
+    "CREATE INDEX jobs_by_delivery ON jobs (delivery_id) WHERE delivery_id IS NOT NULL",
     """
     CREATE INDEX jobs_unfinished ON jobs (repository_id, number)
         WHERE state IN ('queued', 'running')""",
@@ -163,9 +158,6 @@ CLEANING = (
     """
     DELETE FROM jobs WHERE id IN (
         SELECT id FROM jobs WHERE ended_at < :before ORDER BY ended_at LIMIT :batch)""",
-    """
-    DELETE FROM deliveries WHERE id IN (
-        SELECT id FROM deliveries WHERE received_at < :before ORDER BY received_at LIMIT :batch)""",
     """
     DELETE FROM answers WHERE question IN (
         SELECT question FROM answers

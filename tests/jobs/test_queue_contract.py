@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.job import NEXT, Job, JobState, Lane, LeaseLost
+from app.jobs.job import NEXT, Job, JobState, Lane, LeaseLost, NewJob
 from app.jobs.sqlite import Limit, SqliteJobs
 from app.ports import Jobs
 from app.store.database import open_database
@@ -355,6 +355,22 @@ async def test_news_is_heard_at_once_and_only_in_its_lane(jobs: Jobs) -> None:
     await jobs.submit(None, [review()])
     assert (reviews.is_set(), responses.is_set(), stops.is_set()) == (True, False, False)
     assert not jobs.news(Lane.REVIEW).is_set()
+
+
+@pytest.mark.parametrize(
+    ("lane", "first", "second"),
+    [(Lane.REVIEW, review(), review(key="again")), (Lane.RESPOND, respond("a"), respond("b"))],
+)
+async def test_a_job_that_must_wait_for_another_one_is_no_news(
+    jobs: Jobs, lane: Lane, first: NewJob, second: NewJob
+) -> None:
+    await jobs.submit("d1", [first])
+    job = await claimed(jobs, lane)
+    news = jobs.news(lane)
+    await jobs.submit("d2", [second])
+    assert not news.is_set()
+    await jobs.finish(job, JobState.DONE)
+    assert news.is_set()
 
 
 async def test_the_end_of_a_job_is_news_for_those_that_waited_for_it(jobs: Jobs) -> None:
