@@ -41,11 +41,9 @@ AT_ONCE = 2
 Identity = tuple[AppIdentity, str]
 
 A_QUESTION = "before model"
-RACING = re.compile(r"examined|caught_up|hook/deliveries")
-"""Looking for missed deliveries goes on beside the rest: what it sees depends on the moment."""
-NOT_REACHED = "this effect was not reached"
-MISSED_COMMITS = 0.2
-"""Transactions that wait at the same time share a commit: which do depends on the moment."""
+RACING = re.compile(r"examined|caught_up|hook/deliveries|GET /app #")
+"""Looking for missed deliveries, and for who we are, goes on beside the rest: what it sees depends
+on the moment."""
 
 LINES = [f"limit_{letter} = {number}" for number, letter in enumerate("abcdef", start=10)]
 MANY = [
@@ -320,7 +318,7 @@ async def die_and_come_back(one: Machine, story: Story, effect: str) -> list[str
         is_quiet = await one.until_quiet(second)
     problems = [] if is_quiet else [f"the second server died: {one.last_words()}"]
     if died_of != -signal.SIGKILL and not RACING.search(effect):
-        problems.append(f"{NOT_REACHED}: {died_of}")
+        problems.append(f"this effect was not reached: {died_of}")
     found = read_outcome(world, comment.id)
     if found != story.outcome:
         problems.append(f"came to {found}")
@@ -364,8 +362,4 @@ async def test_killed_at_every_effect_it_still_does_everything_once(
             return await play(story, effect, tmp_path / str(number), identity)
 
     played = await asyncio.gather(*map(in_turn, range(len(effects)), effects))
-    told = [problem for problems in played for problem in problems]
-    missed = [problem for problem in told if " commit of " in problem and NOT_REACHED in problem]
-    assert [problem for problem in told if problem not in missed] == []
-    n_commits = sum(" commit of " in effect for effect in effects)
-    assert len(missed) <= max(2, MISSED_COMMITS * n_commits), missed  # before and after of one
+    assert [problem for problems in played for problem in problems] == []

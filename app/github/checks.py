@@ -136,7 +136,8 @@ class GitHubVerdicts:
         self._github = github
         self._check_runs = check_runs
         self._unsure: set[RunId] = set()
-        """Runs of which a request may still open a check: we looked for it too early."""
+        """Runs of which a second check may be there: opened by a request that we, or a process
+        before us, gave up for lost, and that took effect after we had looked."""
 
     @asynccontextmanager
     async def open(self, change: Change, run: Run) -> AsyncIterator[OpenCheck]:
@@ -156,6 +157,8 @@ class GitHubVerdicts:
         )
         await run.renew()
         is_new, opened = await self._take_up(repository, wanted)
+        if run.attempt > 1:
+            self._unsure.add(run.id)
         check = OpenCheck()
         try:
             yield check
@@ -166,7 +169,6 @@ class GitHubVerdicts:
         if check.receipt is not None:
             await run.renew()
             await self._complete(repository, opened, check.receipt, is_new=is_new)
-            await self._complete_twins(repository, opened, check.receipt)
 
     async def post(self, check: KnownCheck, receipt: Receipt) -> None:
         """Post a verdict for which nothing had to be reviewed; twice is once."""
@@ -255,6 +257,7 @@ class GitHubVerdicts:
             return conclusion
         if receipt.head_sha not in (None, check.head_sha):
             receipt = _superseded(check)
+        self._unsure.add(check.run_id)
         await self._complete(repository, check, receipt)
         return receipt.conclusion.value
 
@@ -275,8 +278,7 @@ class GitHubVerdicts:
     async def _complete_twins(
         self, repository: Repository, check: KnownCheck, receipt: Receipt
     ) -> None:
-        """Complete what else was opened for this run: by a request that was given up for lost, and
-        took effect after we had looked."""
+        """Complete what else was opened for this run on this head."""
         if check.run_id not in self._unsure:
             return
         self._unsure.discard(check.run_id)
@@ -355,6 +357,7 @@ class GitHubVerdicts:
         conclusion = receipt.conclusion.value
         await self._check_runs.keep_check(replace(check, conclusion=conclusion))
         log.event("check.completed", check_run=check.id, conclusion=conclusion)
+        await self._complete_twins(repository, check, receipt)
 
     async def _complete_annotated(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app import log
-from app.errors import AppError
+from app.errors import Permanent
 from app.github.transport import (
     Account,
     GitHub,
@@ -48,7 +48,8 @@ class GitHubConversation:
     async def react(self, target: Target, comment: CommentRef, reaction: Reaction) -> None:
         """React to a comment; in place of a review's body, which takes none, to its pull request.
 
-        A reaction is a courtesy: where GitHub refuses it, the log says so and work goes on.
+        A reaction is a courtesy: where GitHub refuses it, the log says so and work goes on. Raises
+        Retryable for a fault that passes.
         """
         match comment.kind:
             case CommentKind.ISSUE_COMMENT:
@@ -60,7 +61,7 @@ class GitHubConversation:
         repository = self._github.repository(target)
         try:
             await repository.write("POST", path, {"content": reaction.value}, is_repeatable=True)
-        except AppError as exc:
+        except Permanent as exc:
             log.warning("reaction.refused", comment=comment.id, reason=str(exc))
 
     async def say(self, target: Target, key: str, text: str, thread: int | None = None) -> None:

@@ -187,12 +187,32 @@ class Store:
         return await self._database.transact(read)
 
     async def is_paused(self, target: Target) -> bool:
-        """Say whether nobody wants automatic reviews of a pull request."""
-        return bool(await self.kept_value(_pause(target)))
+        """Say whether nobody wants automatic reviews of a pull request.
+
+        A pause is kept as long as somebody asks for it now and then.
+        """
+        now = self._clock.now()
+        row = await self._database.transact(
+            lambda c: c.execute(
+                """
+                UPDATE pauses SET seen_at = ? WHERE repository_id = ? AND number = ?
+                RETURNING seen_at""",
+                (now, target.repository_id, target.number),
+            ).fetchone()
+        )
+        return row is not None
 
     async def pause(self, target: Target, is_paused: bool) -> None:
         """Remember whether automatic reviews of a pull request are wanted."""
-        await self.keep_value(_pause(target), "paused" if is_paused else "")
+        now = self._clock.now()
+        pull = (target.repository_id, target.number)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM pauses WHERE repository_id = ? AND number = ?", pull)
+            if is_paused:
+                connection.execute("INSERT INTO pauses VALUES (?, ?, ?)", (*pull, now))
+
+        await self._database.transact(write)
 
     async def note_other_codex(self, target: Target, at: float) -> None:
         """Remember where OpenAI's own bot wrote last."""
@@ -283,10 +303,6 @@ def _told_of(
             if finding.fingerprint in wanted:
                 found.setdefault(finding.fingerprint, finding)
     return tuple(found.values())
-
-
-def _pause(target: Target) -> str:
-    return f"pause/{target.repository_id}/{target.number}"
 
 
 def _json(value: object) -> str:

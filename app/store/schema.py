@@ -119,6 +119,13 @@ _FIRST: Migration = (
         text TEXT NOT NULL
     )""",
     """
+    CREATE TABLE pauses (
+        repository_id BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        seen_at DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (repository_id, number)
+    )""",
+    """
     CREATE TABLE budgets (
         run_id TEXT PRIMARY KEY,
         tokens INTEGER NOT NULL,
@@ -152,6 +159,7 @@ MIGRATIONS: Sequence[Migration] = (_FIRST,)
 
 # Each removes at most :batch rows older than :before, and they are repeated until none finds any.
 # They begin with DELETE: of others (WITH) Python does not tell the number of rows.
+# What was spent in a month counts until that is over.
 # A pull request keeps its coverage as long as it has a newer receipt; otherwise coverage goes
 # first and the receipts that lead to it after that, so that it is never searched as a whole.
 CLEANING = (
@@ -184,7 +192,12 @@ CLEANING = (
     """
     DELETE FROM spending WHERE account IN (
         SELECT account FROM spending
-        WHERE booked_at < :before AND account NOT LIKE 'month/%' LIMIT :batch)""",
+        WHERE booked_at < :before
+            AND (account NOT LIKE 'month/%' OR booked_at < :before - 31 * 86400)
+        LIMIT :batch)""",
+    """
+    DELETE FROM pauses WHERE (repository_id, number) IN (
+        SELECT repository_id, number FROM pauses WHERE seen_at < :before LIMIT :batch)""",
     """
     DELETE FROM check_runs WHERE (run_id, head_sha) IN (
         SELECT run_id, head_sha FROM check_runs
@@ -230,6 +243,7 @@ FORGETTING = {
             SELECT 'run/' || run_id FROM jobs WHERE repository_id = :id
             UNION SELECT 'run/' || run_id FROM receipts WHERE repository_id = :id)""",
     "check runs": "DELETE FROM check_runs WHERE json_extract(target, '$.repository_id') = :id",
+    "pauses": "DELETE FROM pauses WHERE repository_id = :id",
     "notes": "DELETE FROM settled WHERE name || '/' GLOB '*/' || :id || '/*'",
     "covered hunks": "DELETE FROM coverage WHERE repository_id = :id",
     "dismissals": "DELETE FROM dismissals WHERE repository_id = :id",

@@ -52,7 +52,7 @@ async def main() -> int:
 def _deliveries(one: Rig) -> tuple[list[IssueComment], list[Delivery]]:
     """Write the deliveries in the order in which they are sent, and the comments that command."""
     pulls = cycle(one.open_pulls(N_PULLS))
-    irrelevant = cycle((_chatter, _of_a_bot, _label))
+    irrelevant = cycle((_chatter, _of_a_bot, _assigned))
     comments, sent = [], []
     for number in range(N):
         pull = next(pulls)
@@ -76,8 +76,8 @@ def _of_a_bot(one: Rig, pull: PullRequest) -> Delivery:
     return signed(comment_event(one.state, one.state.comment(pull, bot, "@codex review")))
 
 
-def _label(one: Rig, pull: PullRequest) -> Delivery:
-    return signed(pull_event(one.state, pull, "labeled"))
+def _assigned(one: Rig, pull: PullRequest) -> Delivery:
+    return signed(pull_event(one.state, pull, "assigned"))
 
 
 async def _send(url: str, deliveries: list[Delivery]) -> tuple[Counter[int], list[float]]:

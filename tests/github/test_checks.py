@@ -239,6 +239,22 @@ async def test_a_check_is_completed_on_its_old_head_though_only_the_intent_is_kn
     assert memory.conclusions == ["cancelled", "success"]
 
 
+@pytest.mark.parametrize("is_failed", [False, True])
+async def test_a_check_that_was_opened_twice_is_completed_twice_after_a_restart(
+    scene: Scene, is_failed: bool
+) -> None:
+    memory = Remembered()
+    for kept in (Remembered(), memory):
+        with pytest.raises(Unavailable):
+            await review(scene, kept, Unavailable("x"))
+    if is_failed:
+        await GitHubVerdicts(scene.github, memory).fail(scene.target, FIRST.id, failed())
+    else:
+        await review(scene, memory, receipt(), run=SECOND)
+    told = "neutral" if is_failed else "success"
+    assert [check.history for check in checks(scene)] == [["in_progress", told]] * 2
+
+
 async def test_another_run_s_check_is_not_taken(scene: Scene) -> None:
     with pytest.raises(Unavailable):
         await review(scene, Remembered(), Unavailable("x"))

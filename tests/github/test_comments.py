@@ -49,6 +49,21 @@ async def test_a_reaction_whose_answer_is_lost_is_tried_again(scene: Scene) -> N
     assert [r.content for r in scene.state.reactions.values()] == ["+1"]
 
 
+async def test_a_reaction_that_cannot_be_made_now_is_for_the_job_to_try_again(scene: Scene) -> None:
+    scene.state.faults.append(Fault(path="reactions$", status=502, times=99))
+    with pytest.raises(Unavailable):
+        await GitHubConversation(scene.github).react(
+            scene.target, issue_comment(scene), Reaction.EYES
+        )
+
+
+@pytest.mark.parametrize("status", [403, 404, 422])
+async def test_a_reaction_that_is_refused_is_not_missed(scene: Scene, status: int) -> None:
+    scene.state.faults.append(Fault(path="reactions$", status=status))
+    await GitHubConversation(scene.github).react(scene.target, issue_comment(scene), Reaction.EYES)
+    assert scene.state.reactions == {}
+
+
 async def test_a_comment_on_the_diff_is_reacted_to(scene: Scene) -> None:
     review = scene.state.review(scene.pull, "mona", "")
     comment = scene.state.review_comment(review, "@codex why", Place(path="a.py", line=3))

@@ -20,6 +20,7 @@ from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
 from app.store.memory import Store
 from app.store.schema import MIGRATIONS
+from app.store.spending import StoredLedger
 from tests.jobs.builders import FakeClock, target
 from tests.store.builders import receipt
 
@@ -155,13 +156,26 @@ async def test_a_full_disk_is_unavailable_and_nothing_is_half_done(database: Dat
     assert left == []
 
 
+async def test_a_database_that_became_read_only_is_unavailable(
+    database: Database,
+) -> None:
+    await database.transact(lambda c: c.execute("PRAGMA query_only = ON"))
+    with pytest.raises(Unavailable, match="readonly"):
+        await database.transact(insert("a"))
+
+
 async def while_the_thread_is_busy(
     database: Database, *works: Callable[[sqlite3.Connection], object]
 ) -> list[object]:
     """Ask for several transactions that have to wait for another one; return what came of them."""
-    may_end = threading.Event()
-    first = asyncio.create_task(database.transact(lambda _: may_end.wait(5)))
-    await asyncio.sleep(0)
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        has_begun.set()
+        may_end.wait(5)
+
+    first = asyncio.create_task(database.transact(hold))
+    await asyncio.to_thread(has_begun.wait, 5)
     others = [asyncio.create_task(database.transact(work)) for work in works]
     await asyncio.sleep(0)
     may_end.set()
@@ -280,6 +294,30 @@ async def test_cleaning_removes_what_is_old_in_batches_and_keeps_the_rest(
     assert await store.recall(target(1), RunId("x")) == await store.recall(target(9), RunId("x"))
     assert [f.fingerprint for f in (await store.recall(target(2), RunId("x"))).open] == ["f3"]
     assert await database.clean(clock.at - DAY) == 0
+
+
+async def test_a_pause_is_forgotten_when_nobody_has_asked_for_it_for_long(
+    database: Database,
+) -> None:
+    clock = FakeClock()
+    store = Store(database, clock)
+    for number in (1, 2):
+        await store.pause(target(number), True)
+    clock.at += DAY
+    assert await store.is_paused(target(1))
+    assert await database.clean(clock.at) == 1
+    assert [await store.is_paused(target(number)) for number in (1, 2)] == [True, False]
+
+
+async def test_what_a_month_has_cost_is_forgotten_when_the_month_is_over(
+    database: Database,
+) -> None:
+    clock = FakeClock()
+    ledger = StoredLedger(database, clock)
+    await ledger.book(["month/2026-01", "run/1"], Usage(calls=1), 2.0)
+    assert await database.clean(clock.at + 30 * DAY) == 1
+    assert (await ledger.spent(["month/2026-01"]))["month/2026-01"].usd == 2.0
+    assert await database.clean(clock.at + 32 * DAY) == 1
 
 
 async def test_a_second_server_touches_nothing_of_a_database_that_is_served(

@@ -418,6 +418,20 @@ async def test_a_locked_database_is_503_soon_and_the_next_try_is_taken(
     assert len(await stored(jobs)) == 1
 
 
+async def test_a_database_that_became_read_only_is_503_and_is_not_given_up(
+    github: Sender, jobs: SqliteJobs, database: Database, logged: list[str]
+) -> None:
+    connection = await database.transact(lambda c: c)
+    connection.execute("PRAGMA query_only = ON")
+    refused = await github.send(comment())
+    assert refused.status_code == 503
+    assert any("readonly" in str(line.get("reason")) for line in events(logged))
+
+    connection.execute("PRAGMA query_only = OFF")
+    assert (await github.send(comment())).json()["status"] == "queued"
+    assert len(await stored(jobs)) == 1
+
+
 async def test_only_post_is_answered(jobs: SqliteJobs) -> None:
     door = Door(secrets=(SECRET,), rules=RULES)
     transport = httpx.ASGITransport(app=Starlette(routes=[webhook(door, jobs)]))
