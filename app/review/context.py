@@ -67,9 +67,11 @@ class Sheet:
     @cached_property
     def rows(self) -> Mapping[Side, tuple[int, ...]]:
         """The lines of each side, as places in `lines`."""
+        kinds = [line.kind for line in self.lines]
+        absent = {side: _other(side) for side in Side}
         return {
-            side: tuple(n for n, line in enumerate(self.lines) if line.kind != _other(side))
-            for side in Side
+            side: tuple([row for row, kind in enumerate(kinds) if kind != other])
+            for side, other in absent.items()
         }
 
     @cached_property
@@ -293,10 +295,10 @@ class _Spans:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        # Every name is a run of letters, digits, `_` and `$`.
-        self.pattern = re.compile(
-            rf"(?<![\w$])(?:{'|'.join(re.escape(name) for name in names)})(?![\w$])"
-        )
+        # Every name is a run of letters, digits, `_` and `$`. What stands before it is looked at
+        # last: so there is text to search for.
+        whole = (rf"{name}(?<![\w$]{name})(?![\w$])" for name in map(re.escape, names))
+        self.pattern = re.compile("|".join(whole))
         self._found: list[tuple[tuple[bool, int, int, int], Sheet, tuple[int, ...]]] = []
         self._n_seen: Counter[str] = Counter()
         self._n_taken: Counter[tuple[str, bool]] = Counter()

@@ -244,10 +244,11 @@ def _width(line: str) -> int | None:
     return len(line[: len(line) - len(bare)].expandtabs(_TAB_STOP)) if bare else None
 
 
+# What stands before is looked at last: so each alternative begins with a sign to search for.
 _OPENING = re.compile(
     r"""
-    "{3} | '{3} | (?<![^\s(,;{}\[=])/\* | `
-    | // | (?<!\S)\#                       # a comment up to the end of its line
+    "{3} | '{3} | /\*(?<![^\s(,;{}\[=]/\*) | `
+    | // | \#(?<!\S\#)                     # a comment up to the end of its line
     | "(?:[^"\\\n]|\\.)*+"? | '(?:[^'\\\n]|\\.)*+'?   # a lonely quote takes the rest of its line
     """,
     re.VERBOSE,

@@ -69,7 +69,8 @@ def visible(text: str) -> str:
 
     Tabs and line ends stay (a lone CR is no line end); bytes that are no UTF-8 become `<0xFF>`.
     """
-    return text if text.isascii() and text.isprintable() else _UNSEEN.sub(_written_out, text)
+    is_plain = text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()
+    return text if is_plain else _UNSEEN.sub(_written_out, text)
 
 
 def hides_something(text: str) -> bool:
