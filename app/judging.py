@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from app import log
 from app.errors import AnswerCut, AnswerInvalid, ModelError
 from app.ports import Changes, Model
+from app.review.config import Suppression
 from app.review.context import Sheet, rank_files
 from app.review.coverage import Asked, Covered, Plan
 from app.review.diff import FileDiff
@@ -80,9 +81,9 @@ async def judge_findings(
     hidden = [finding for finding in due if finding.location.path not in files]
     claims = [finding for finding in due if finding.location.path in files]
     notes = [finding for finding in findings if not is_judged(finding)]
-    sheets = await _open_sheets(claims, change, files, changes)
+    heads = await _read_heads(claims, change, files, changes)
     questions = await asyncio.to_thread(
-        make_questions, claims, notes, sheets, change.config.suppress
+        _make_questions, claims, notes, files, heads, change.config.suppress
     )
     looks = await asyncio.gather(*(_look(question, change, judge) for question in questions))
     return _joined(findings, hidden, looks, plan)
@@ -145,22 +146,32 @@ def _sendable(change: Change, plan: Plan) -> dict[str, FileDiff]:
     return {file.path: file for file in change.diff.files if file.path in paths and file.hunks}
 
 
-async def _open_sheets(
+async def _read_heads(
     due: Sequence[Finding], change: Change, files: Mapping[str, FileDiff], changes: Changes
-) -> dict[str, Sheet]:
-    """Open the files of findings, and a few more in which the names concerned may stand."""
+) -> dict[str, bytes | None]:
+    """Read the files of findings, and a few more in which the names concerned may stand."""
     own = tuple(dict.fromkeys(finding.location.path for finding in due))
     others = await asyncio.to_thread(rank_files, due, tuple(files.values()))
     slots = asyncio.Semaphore(READS_AT_ONCE)
 
-    async def open_sheet(file: FileDiff) -> Sheet:
+    async def read(file: FileDiff) -> bytes | None:
         async with slots:
-            head = await _read(file, change, changes)
-            return await asyncio.to_thread(Sheet, file, head)
+            return await _read(file, change, changes)
 
     paths = (*own, *others) if due else ()
-    sheets = await asyncio.gather(*(open_sheet(files[path]) for path in paths))
-    return dict(zip(paths, sheets, strict=True))
+    heads = await asyncio.gather(*(read(files[path]) for path in paths))
+    return dict(zip(paths, heads, strict=True))
+
+
+def _make_questions(
+    claims: Sequence[Finding],
+    notes: Sequence[Finding],
+    files: Mapping[str, FileDiff],
+    heads: Mapping[str, bytes | None],
+    rules: Sequence[Suppression],
+) -> tuple[Question, ...]:
+    sheets = {path: Sheet(files[path], head) for path, head in heads.items()}
+    return make_questions(claims, notes, sheets, rules)
 
 
 async def _read(file: FileDiff, change: Change, changes: Changes) -> bytes | None:
