@@ -79,7 +79,9 @@ class Connection:
                 await self._exchange(method, path, content, received, silence, timeout_s)
         except TimeoutError:
             waited_s = self._idle_timeout_s if silence.expired() else timeout_s
-            text = f"the model server said nothing within {waited_s:g} seconds"
+            is_slow = received.has_words and not silence.expired()
+            what = "did not finish its answer" if is_slow else "said nothing"
+            text = f"the model server {what} within {round(waited_s, 1):g} s"
             received.fault = Fault(kind=Kind.PASSING, text=text)
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as exc:
             # The exception's text may hold the key.

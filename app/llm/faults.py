@@ -172,7 +172,9 @@ def _fault(status: int, told: _Told, wait_s: float | None, secret: str) -> Fault
     kind = _kind(status, told)
     detail = told.message or told.code or told.type or "no reason given"
     if kind is Kind.PASSING and wait_s is not None:
-        text = f"the model server answered {status} and asks to wait {wait_s:.0f} seconds: {detail}"
+        text = (
+            f"the model server answered {status} and asks to wait {math.ceil(wait_s)} s: {detail}"
+        )
         text = _clean(text, secret)
         return Fault(kind=kind, text=text, wait_s=wait_s, is_limit=status == 429)
     named = _named(told) if kind is Kind.PARAMETER_REFUSED else ""

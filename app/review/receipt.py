@@ -234,7 +234,7 @@ def usage_of(spent: Spent, model: str | None) -> ReceiptUsage:
         input_tokens=spent.usage.input_tokens,
         output_tokens=spent.usage.output_tokens,
         is_estimated=spent.usage.is_estimated,
-        usd=spent.usd if spent.usage.calls else None,
+        usd=None if spent.usd is None or not spent.usage.calls else round(spent.usd, 6),
     )
 
 

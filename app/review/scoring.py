@@ -412,7 +412,7 @@ def _hash(cases: Sequence[Case]) -> str:
 
 # ---- the report ----------------------------------------------------------------------------------
 
-_COLUMNS = "{:<14}{:>6}{:>7}{:>8}{:>7}   {:<37}{}"
+_COLUMNS = "{:<14}{:>6}{:>7}{:>8}{:>7}   {:<40}{}"
 
 
 def render_evaluation(evaluation: Evaluation) -> str:

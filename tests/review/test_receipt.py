@@ -198,7 +198,8 @@ def test_a_receipt_tells_everything_about_the_run() -> None:
             dropped=(make_dropped(),),
             notices=(NotInDiff(path="n.py", reason="not analysed"),),
             spent=Spent(
-                usage=Usage(calls=2, input_tokens=10, output_tokens=3, is_estimated=True), usd=0.5
+                usage=Usage(calls=2, input_tokens=10, output_tokens=3, is_estimated=True),
+                usd=0.1 + 0.2,
             ),
         )
     )
@@ -264,7 +265,7 @@ def test_a_receipt_tells_everything_about_the_run() -> None:
             "input_tokens": 10,
             "output_tokens": 3,
             "is_estimated": True,
-            "usd": 0.5,
+            "usd": 0.3,
         },
         "mistakes": [],
         "unposted": "",
