@@ -49,7 +49,7 @@ def world(tmp_path: Path, served: RealModel) -> World:
     world.env |= {
         "OPENAI_BASE_URL": served.url,
         "MODEL": served.name,
-        "MODEL_TIMEOUT_S": "100",
+        "MODEL_TIMEOUT_S": "280",
         # llama-cpp-python's server breaks a stream off as soon as another question comes.
         "MAX_CONCURRENT_MODEL_CALLS": "1",
     }
