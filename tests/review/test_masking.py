@@ -173,10 +173,10 @@ def test_masking_changes_neither_length_nor_lines_and_is_idempotent(text: str) -
 )
 def test_a_hostile_line_takes_linear_time(seed: str) -> None:
     text = seed * (200_000 // len(seed))
-    start = time.perf_counter()
+    start = time.thread_time()
     mask(text)
     visible(text)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 @pytest.mark.parametrize(
