@@ -13,13 +13,14 @@ from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import log
@@ -41,7 +42,7 @@ from app.errors import AppError, Forbidden, Overtaken, PullRequestGone, Unusable
 from app.estimating import Estimates
 from app.evaluating import CaseChanges, fetch_case, measure, spent_usd
 from app.evaluating import Plan as EvaluationPlan
-from app.github.addresses import Address, CheckAddress, PullAddress
+from app.github.addresses import Address, CheckAddress, PullAddress, web_url
 from app.github.auth import PERMISSIONS, UNPOSTED, VERDICT, AppCredentials
 from app.github.changes import GitHubChanges
 from app.github.checks import GitHubVerdicts
@@ -112,10 +113,14 @@ from app.store.deliveries import StoredDeliveries
 from app.store.dismissals import StoredDismissals
 from app.store.forgetting import forget
 from app.store.memory import Store
+from app.store.runs import StoredRuns
 from app.store.spending import StoredLedger
 from app.web.api import ReviewApi
+from app.web.html import page
 from app.web.metrics import Metrics
 from app.web.openapi import refuse, routes_of, with_description
+from app.web.pages import Pages
+from app.web.password import Password
 from app.web.probes import probes
 from app.web.setup import PATH as SETUP
 from app.web.setup import SetUp
@@ -138,11 +143,6 @@ IDENTITY_RETRY_S = 30.0
 SLUG = "slug"
 """The name under which the App's own name is kept."""
 INTERVALS = Intervals()
-NOT_SET_UP = PlainTextResponse(
-    "There is no GitHub App yet: open the address that `codex-review serve` printed.\n",
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-
 PACKAGE = Path(__file__).parent
 NOWHERE = Target(installation_id=InstallationId(0), repository_id=0, owner="", repo="", number=0)
 
@@ -224,7 +224,8 @@ class Front:
         self._is_open = asyncio.Event()
         # A process that waits for its App lives, and is not to be restarted.
         alive = Route("/healthz", lambda _: JSONResponse({"status": "alive"}))
-        self._behind: ASGIApp = Starlette(routes=[alive, Mount("", app=NOT_SET_UP)])
+        not_set_up = page("not_set_up.html", HTTPStatus.SERVICE_UNAVAILABLE)
+        self._behind: ASGIApp = Starlette(routes=[alive, Mount("", app=not_set_up)])
         office = Registration(
             environ=environ,
             exchange=partial(convert, http),
@@ -242,7 +243,8 @@ class Front:
             api_url=settings.github_api_url if is_named else "",
             public_url=settings.public_url,
         )
-        self.app = Starlette(routes=[set_up.route(), Mount("", app=self._pass)])
+        routes = [set_up.route(), Mount("", app=self._pass)]
+        self.app = Starlette(routes=_also_below(_prefix(settings), routes))
 
     def open(self, app: ASGIApp) -> None:
         """Let requests through to the app that runs now."""
@@ -251,6 +253,16 @@ class Front:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._behind(scope, receive, send)
+
+
+def _prefix(settings: Settings) -> str:
+    """Return the path under which people reach us, without a slash at its end."""
+    return urlsplit(settings.public_url).path
+
+
+def _also_below(prefix: str, routes: Sequence[BaseRoute]) -> Sequence[BaseRoute]:
+    """Serve with the prefix too: some proxies take it off, some leave it."""
+    return [Mount(prefix, routes=routes), *routes] if prefix else routes
 
 
 def load_manifest() -> Manifest:
@@ -360,6 +372,20 @@ async def running(
             (*api.operations(), *probes(partial(_missing, store)), metrics.operation()),
             version=version("codex-review"),
         )
+        pages = Pages(
+            runs=StoredRuns(database),
+            jobs=jobs,
+            password=Password(settings.admin_password.reveal(), clock),
+            look=partial(_missing, store),
+            other_codex=store.other_codex,
+            slug=slug,
+            mentions=settings.mentions,
+            model=_name(settings.model),
+            base=_prefix(settings),
+            web_url=web_url(settings.github_api_url),
+        )
+        described = routes_of(operations, settings.api_keys)
+        routes = [webhook(door, jobs), *pages.routes(), *described]
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             stack.enter_context(log.heard_by(metrics.hear))
             working = tasks.create_task(worker.run())
@@ -367,7 +393,7 @@ async def running(
             beside = [tasks.create_task(one) for one in (learning, *rounds)]
             try:
                 yield Starlette(
-                    routes=[webhook(door, jobs), *routes_of(operations, settings.api_keys)],
+                    routes=_also_below(_prefix(settings), routes),
                     exception_handlers={HTTPException: refuse, Exception: refuse},
                 )
             finally:

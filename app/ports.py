@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta
 
 from app.jobs.job import Job, JobId, JobState, Lane, NewJob
 from app.review.answer import Answer, Usage
@@ -382,6 +384,53 @@ class Pauses(Protocol):
 class Receipts(Protocol):
     async def receipt(self, run_id: RunId) -> Receipt | None:
         """Return the verdict of a run that came to one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which reviews to list; an empty text is none. `before` is a `KnownRun.id`."""
+
+    state: str = ""
+    repository: str = ""
+    pull: str = ""
+    asked: Literal["", "person", "automatic"] = ""
+    before: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRun:
+    """A review, as far as it has come. `state` is the job's until there is a verdict.
+
+    Times are epoch seconds, None where something has not happened: `planned_at` when the change
+    was read, `answered_at` when the model answered last, `concluded_at` when the verdict was known.
+    """
+
+    id: int
+    run_id: RunId
+    target: Target
+    state: str
+    is_automatic: bool
+    reason: str
+    receipt: Receipt | None
+    created_at: float
+    started_at: float | None
+    planned_at: float | None
+    answered_at: float | None
+    concluded_at: float | None
+    ended_at: float | None
+
+
+class Runs(Protocol):
+    """The reviews that we remember, for people."""
+
+    async def listed(self, wanted: RunFilter, limit: int) -> Sequence[KnownRun]:
+        """Return reviews that fit, the newest first."""
+
+    async def one(self, run_id: RunId) -> KnownRun | None:
+        """Return a review, the latest try of its run."""
+
+    async def last_delivery(self) -> float | None:
+        """Return when the last delivery came (epoch seconds)."""
 
 
 class UnfinishedChecks(Protocol):

@@ -101,6 +101,7 @@ class Settings:
     default_config: Layer | None
     prompts_dir: Path | None
     api_keys: tuple[ApiKey, ...]
+    admin_password: Secret
     keep_days: float
     log_level: str
 
@@ -215,6 +216,7 @@ def examine_settings(
         default_config=_default_config(reader, _ceilings(model)),
         prompts_dir=_prompts_dir(reader),
         api_keys=_api_keys(reader),
+        admin_password=Secret(reader.text("ADMIN_PASSWORD")),
         keep_days=reader.number("KEEP_DAYS", 90, at_least=4),
         log_level=_log_level(reader),
     )

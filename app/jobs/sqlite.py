@@ -194,10 +194,7 @@ class SqliteJobs:
     ) -> Sequence[Job]:
         among = ""
         if repositories is not None:
-            name = (
-                "json_extract(work, '$.target.owner') || '/' || json_extract(work, '$.target.repo')"
-            )
-            among = f"AND lower({name}) IN ({', '.join('?' * len(repositories))})"
+            among = f"AND repository IN ({', '.join('?' * len(repositories))})"
         rows = await self._database.transact(
             lambda c: c.execute(
                 f"SELECT * FROM jobs WHERE lane = 'review' AND id < ? {among}"  # noqa: S608 - only marks
@@ -392,8 +389,8 @@ def _store_one(
     row = connection.execute(
         """
         INSERT INTO jobs (lane, state, work, run_id, dedupe_key, delivery_id, installation_id,
-            repository_id, number, not_before, created_at)
-        VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            repository_id, repository, number, not_before, created_at)
+        VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (dedupe_key) DO NOTHING RETURNING id""",
         (
             new.lane.value,
@@ -403,6 +400,7 @@ def _store_one(
             delivery_id,
             target.installation_id,
             target.repository_id,
+            target.full_name.lower(),
             target.number,
             now + new.delay_s,
             now,

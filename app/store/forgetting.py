@@ -72,9 +72,7 @@ def _erase(
 
 
 _IDS = """
-    SELECT repository_id FROM jobs
-    WHERE lower(json_extract(work, '$.target.owner') || '/' || json_extract(work, '$.target.repo'))
-        = :name
+    SELECT repository_id FROM jobs WHERE repository = :name
     UNION SELECT json_extract(target, '$.repository_id') FROM check_runs
     WHERE lower(json_extract(target, '$.owner') || '/' || json_extract(target, '$.repo')) = :name"""
 # What was begun has a check run to complete; what nobody has seen yet just goes.

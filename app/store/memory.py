@@ -137,18 +137,20 @@ class Store:
         """
         now = self._clock.now()
         pull = (target.repository_id, target.number)
+        keys = (receipt.run_id, *pull, receipt.head_sha)
         text = _json(receipt)
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 """
                 INSERT INTO receipts
-                    (run_id, repository_id, number, head_sha, receipt, is_verdict, created_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?)
+                    (run_id, repository_id, number, head_sha, state, receipt, is_verdict,
+                    created_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (run_id) DO UPDATE SET
-                    head_sha = excluded.head_sha, receipt = excluded.receipt,
-                    is_verdict = excluded.is_verdict""",
-                (receipt.run_id, *pull, receipt.head_sha, text, is_verdict(receipt), now),
+                    head_sha = excluded.head_sha, state = excluded.state,
+                    receipt = excluded.receipt, is_verdict = excluded.is_verdict""",
+                (*keys, receipt.state.value, text, is_verdict(receipt), now),
             )
             connection.executemany(
                 """

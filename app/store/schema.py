@@ -20,6 +20,7 @@ _FIRST: Migration = (
         delivery_id TEXT,
         installation_id BIGINT NOT NULL,
         repository_id BIGINT NOT NULL,
+        repository TEXT NOT NULL,
         number BIGINT NOT NULL,
         attempt INTEGER NOT NULL DEFAULT 0,
         retries INTEGER NOT NULL DEFAULT 0,
@@ -76,6 +77,7 @@ _FIRST: Migration = (
         repository_id BIGINT NOT NULL,
         number BIGINT NOT NULL,
         head_sha TEXT,
+        state TEXT NOT NULL,
         receipt TEXT NOT NULL,
         is_verdict INTEGER NOT NULL,
         created_at DOUBLE PRECISION NOT NULL

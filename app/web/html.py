@@ -7,13 +7,24 @@ from http import HTTPStatus
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from app.review.masking import visible
+
 _TEMPLATES = Path(__file__).parent / "templates"
+
+
+def _seen(value: object) -> object:
+    """Write out what a reader would not see; jinja2 then escapes it."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 _JINJA = Environment(
     loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
+    finalize=_seen,
     trim_blocks=True,
     lstrip_blocks=True,
 )

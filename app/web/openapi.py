@@ -145,7 +145,8 @@ async def refuse(request: Request, exc: Exception) -> Response:
     status = exc.status_code if isinstance(exc, HTTPException) else 500
     phrase = HTTPStatus(status).phrase
     headers = exc.headers if isinstance(exc, HTTPException) else None
-    if not request.url.path.startswith(API):
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    if not path.startswith(API):
         return PlainTextResponse(phrase, status, headers)
     return _json(status, _error(status, phrase), headers)
 
