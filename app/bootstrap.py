@@ -111,6 +111,7 @@ from app.store.check_runs import StoredCheckRuns
 from app.store.database import Database, open_database
 from app.store.deliveries import StoredDeliveries
 from app.store.dismissals import StoredDismissals
+from app.store.feedback import StoredStatistics
 from app.store.forgetting import forget
 from app.store.memory import Store
 from app.store.runs import StoredRuns
@@ -375,6 +376,7 @@ async def running(
         pages = Pages(
             runs=StoredRuns(database),
             jobs=jobs,
+            statistics=StoredStatistics(database),
             password=Password(settings.admin_password.reveal(), clock),
             look=partial(_missing, store),
             other_codex=store.other_codex,

@@ -24,8 +24,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.jobs.job import JobState, Lane
-from app.ports import Jobs, KnownRun, RunFilter, Runs
+from app.ports import Jobs, KnownRun, RunFilter, Runs, Statistics
 from app.review.diff import Side
+from app.review.feedback import What
 from app.review.pull import RunId
 from app.review.receipt import Receipt, ReceiptCoverage, ReceiptFinding, State
 from app.review.render import render_help
@@ -83,6 +84,7 @@ class Pages:
 
     runs: Runs
     jobs: Jobs
+    statistics: Statistics
     password: Password
     look: Callable[[], Awaitable[Mapping[str, str]]]
     other_codex: Callable[[], Awaitable[Sequence[object]]]
@@ -160,6 +162,8 @@ class Pages:
             lasted=_lasted,
             n_by_priority=_n_by_priority,
             older=older,
+            became=tuple(What),
+            outcomes=await self.statistics.outcomes(),
         )
 
     async def _one(self, request: Request) -> Response:
