@@ -12,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -112,9 +112,8 @@ class Pages:
         if not missing:
             delivered_at, counts = await self.runs.last_delivery(), await self.jobs.counts()
             missing = await self._missing(delivered_at)
-        return page(
+        return self._page(
             "state.html",
-            base=self.base,
             web_url=self.web_url,
             slug=self.slug(),
             model=self.model,
@@ -151,9 +150,8 @@ class Pages:
         runs = await self.runs.listed(wanted, PER_PAGE + 1)
         kept = {name: value for name, value in asdict(wanted).items() if value}
         older = urlencode({**kept, "before": runs[PER_PAGE - 1].id}) if runs[PER_PAGE:] else ""
-        return page(
+        return self._page(
             "reviews.html",
-            base=self.base,
             wanted=wanted,
             states=STATES,
             signs=SIGNS,
@@ -174,9 +172,8 @@ class Pages:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         receipt = run.receipt
         repository = f"{self.web_url}/{run.target.full_name}"
-        return page(
+        return self._page(
             "review.html",
-            base=self.base,
             run=run,
             receipt=receipt,
             signs=SIGNS,
@@ -188,6 +185,9 @@ class Pages:
             seen=_seen,
             max_rows=MAX_ROWS,
         )
+
+    def _page(self, template: str, **shown: Any) -> Response:
+        return page(template, base=self.base, has_reviews=self.password.is_set, **shown)
 
 
 _LAST_ENDED = {

@@ -42,6 +42,10 @@ class Password:
         self._clock = clock
         self._wrong: deque[tuple[float, str]] = deque(maxlen=MAX_WRONG_IN_ALL)
 
+    @property
+    def is_set(self) -> bool:
+        return self._digest is not None
+
     def refusal(self, request: Request) -> Response | None:
         """Return what to answer whoever must not come in; None lets them in."""
         given = request.headers.get("authorization")
