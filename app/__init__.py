@@ -40,7 +40,8 @@ The way of one delivery, each arrow one function:
       review → GitHub        github/publisher.py     publish, once; github/checks.py
 
 What other programs ask, and operators: `web/openapi.py` has one table that routes and describes;
-`web/api.py` takes wishes and tells receipts; `web/metrics.py` listens to the log.
+`web/api.py` takes wishes and tells receipts; `web/metrics.py` listens to the log. What people look
+at: `web/pages.py` shows state and reviews (`store/runs.py`), these behind `web/password.py`.
 
 The same review from a terminal: `cli.py`, which has a change from `terminal.py` (a diff, a working
 tree) or from GitHub, and `alone.py` for what a server would remember and report. Over cases with

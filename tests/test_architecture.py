@@ -8,6 +8,7 @@ import pytest
 
 import app
 from app.review.command import COMMANDS
+from app.review.config_file import KEYS
 from app.review.focus import Area
 from app.review.render import render_help
 from app.settings import read_settings
@@ -43,6 +44,7 @@ MAY_IMPORT = {
     ),
     "demo": ("app.demo", "app.errors"),
 }
+CODE = re.compile(r"`([^`]+)`")
 BUILDERS = ("app.bootstrap", "app.cli", "app.doctor")
 
 
@@ -165,9 +167,38 @@ def commands() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
+    "document", ["README.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
 )
 def test_every_path_that_a_document_names_exists(document: str) -> None:
     text = (CHECKOUT / document).read_text("utf-8")
     for name in re.findall(r"`((?:app|tests|prompts)/[\w./-]*)`", text):
         assert (CHECKOUT / name).exists(), name
+
+
+def test_the_readme_has_a_row_for_each_key_of_the_configuration_in_order() -> None:
+    assert rows_of("| Key | Values | Default | Meaning |") == list(KEYS)
+
+
+def test_the_readme_names_no_setting_that_nothing_reads() -> None:
+    code = "".join((APP / name).read_text("utf-8") for name in ("settings.py", "credentials.py"))
+    for row in rows_of("| variable | meaning |"):
+        assert f'"{row}"' in code, row
+
+
+def rows_of(head: str) -> list[str]:
+    """What stands first in the rows of a table of the README, if it is code."""
+    _, _, below = (CHECKOUT / "README.md").read_text("utf-8").partition(head)
+    table = below.partition("\n\n")[0]
+    return [name for row in re.findall(r"(?m)^\| (`.*?) \|", table) for name in CODE.findall(row)]
+
+
+def test_every_threat_names_tests_that_exist() -> None:
+    text = (CHECKOUT / ".github/SECURITY.md").read_text("utf-8")
+    threats = re.findall(r"(?m)^\| (?!threat|---)(.*) \| .* \| (.*) \|$", text)
+    assert len(threats) > 20
+    for threat, shown in threats:
+        ids = CODE.findall(shown)
+        assert ids, threat
+        for file, _, name in (test.partition("::") for test in ids):
+            code = (CHECKOUT / file).read_text("utf-8")
+            assert re.search(rf"def {name}\(", code), f"{threat}: {file}::{name}"
