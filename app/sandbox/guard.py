@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
+from itertools import islice
 
 TOO_MUCH_MEMORY, TOO_MANY_PROCESSES = signal.SIGUSR1, signal.SIGUSR2
 """What we end by ourselves, to say why we ended the program."""
@@ -68,7 +69,7 @@ def _watch(program: int, memory_bytes: int, processes: int) -> int:
             return os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
         if ready:
             return -signal.SIGKILL
-        pids = list(_beneath(os.getpid()))
+        pids = list(islice(_beneath(os.getpid()), processes + 1))
         if len(pids) > processes:
             return -TOO_MANY_PROCESSES
         if sum(map(_memory, pids)) > memory_bytes:
@@ -90,10 +91,13 @@ def _end_all() -> None:
 
 
 def _beneath(pid: int) -> Iterator[int]:
-    for thread in _read(f"/proc/{pid}/task", is_folder=True):
-        for child in _read(f"/proc/{pid}/task/{thread}/children"):
-            yield int(child)
-            yield from _beneath(int(child))
+    """List what a process started, and all that those did: some without an end, as they go on."""
+    parents = [pid]
+    for parent in parents:
+        for thread in _read(f"/proc/{parent}/task", is_folder=True):
+            for child in map(int, _read(f"/proc/{parent}/task/{thread}/children")):
+                yield child
+                parents.append(child)
 
 
 def _memory(pid: int) -> int:

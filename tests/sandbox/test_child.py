@@ -288,6 +288,15 @@ async def test_processes_are_counted_those_of_root_too(folder: Path) -> None:
     assert ended.problem == "ran more than 7 processes at once"
 
 
+async def test_processes_that_go_on_starting_others_are_ended(folder: Path) -> None:
+    began = time.monotonic()
+
+    ended = await run_python("while not os.fork(): pass\ntime.sleep(99)", folder)
+
+    assert ended.problem == "ran more than 64 processes at once"
+    assert time.monotonic() - began < 5
+
+
 async def test_a_program_ends_with_the_one_that_started_it(folder: Path, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     pids.mkdir()
