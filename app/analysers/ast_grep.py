@@ -47,6 +47,7 @@ _MARSHALS_LITERAL = re.compile(
 )
 _HTML = re.compile(r"(?:innerHTML\s*=|outerHTML\s*=|__html\s*:)\s*([\w$.]+)")
 _CLEANS = r"[^\n]{0,200}(?i:saniti|purif|escap|stringify|encode)"
+_CLEANED = re.compile(r"\$\{[^{}]{0,200}(?i:saniti|purif|escap|encode)[^{}]{0,200}\}")
 _PARSES_GROUP = re.compile(r"strconv\.\w+\((\w+)\[")
 
 
@@ -142,6 +143,8 @@ def _is_mild(said: Said, code: str, module: str) -> bool:
             return not any(name in module for name in _SHELLS)
         case "js-html-value" | "js-html-in-jsx":
             return _is_clean(code, module)
+        case "js-inner-html":
+            return is_harmless(_CLEANED.sub("", code), module)
         case "go-error-ignored":
             return _cannot_fail(code, module)
         case _:

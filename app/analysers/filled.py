@@ -5,16 +5,23 @@ placeholders. Reads code of any language line by line, by its looks only.
 import re
 
 _NUMBERED = re.compile(r"`\$\$\{[^{}]*\}`")
-_BETWEEN = re.compile(r"[\"'`]\s*\+(?:([^+]+)\+\s*[\"'`]|\s*([\w.]+))|\{([^{}]*)\}")
-_VALUE = r"([\w.]+|[\"'],?\s?[\"']\.join\([^()]*(?:\([^()]*\)[^()]*)?\))"
+_SEPARATOR = r"(?:,?\s?| (?i:and|or) )"
+_VALUE = rf"([\w.]+|[\"']{_SEPARATOR}[\"']\.join\([^()]*(?:\([^()]*\)[^()]*)?\))"
+_BETWEEN = re.compile(
+    rf"[\"'`]\s*\+(?:([^+]+)\+\s*[\"'`]|\s*{_VALUE})|(?<=[\w)])\s*\+\s*([A-Za-z_][\w.]*)"
+    r"|\{([^{}]*)\}"
+)
 _ONE_VALUE = re.compile(
     rf"[\"']\s*(?:%(?!s[\"'])\s*{_VALUE}(?=\s*(?:[,)\n]|$))|\.format\({_VALUE}\))"
 )
 _OTHERWISE_FILLED = re.compile(r"[\"'`]\s*%(?!s[\"'`])|\.format\(|(?i:\bsprintf|string\.format)\(")
 _CONSTANT = re.compile(r"(?:\w+\.)*[A-Z][A-Z0-9_]*[A-Z0-9]")
-_NUMBER = re.compile(r"[\w.]+\.(?:length|size|count)|(?:Number|parseInt|int|len)\([^()]*\)")
+_NUMBER = re.compile(
+    r"[\w.]+\.(?:length|size|count|toFixed\(\d?\))|(?:Number|parseInt|int|len)\([^()]*\)"
+)
 _PLACEHOLDERS = re.compile(
-    r"[\"'`],?\s?(?:\?|%s),?\s?[\"'`]|(?i:placeholders?|qmarks|question_?marks)"
+    r"[\"'`],?\s?(?:\?|%s),?\s?[\"'`]|`\$\$\{|(?i:placeholders?|qmarks|question_?marks)"
+    r"|(?i:[\"'`] (?:and|or) [\"'`]\.join\()"  # of conditions, which are looked at themselves
 )
 _LITERAL = re.compile(r"([\"'`])[^\"'`{}$]*\1\s*[;,)]?\s*(?:(?:#|//).*)?")
 _NAME = re.compile(r"\w+")

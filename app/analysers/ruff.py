@@ -43,9 +43,17 @@ _PYTHON_2 = re.compile(
     r"Undefined name `(?:basestring|cmp|execfile|file|long|raw_input|reduce|reload|unichr|unicode"
     r"|xrange|WindowsError)`"
 )
-# Where `gettext.install` put it.
-_GETTEXT = "Undefined name `_`"
+_PYTHON_2_SYNTAX = re.compile(
+    r"\s*(?:print(?:[ \t]+[^\s(=.,:]|[ \t]*>>)|exec[ \t]+[^\s(=.,:]|raise[ \t]+[\w.]+,"
+    r"|except[ \t]+[\w.()]+,[ \t]*\w+:)"
+)
+# What `gettext.install`, IPython and type checkers bring.
+_BROUGHT = re.compile(r"Undefined name `(?:_|get_ipython|reveal_type)`")
 _PROTECTS = re.compile(r"(?i)passw|pwd|secret|token|sign|hmac|auth|credential|session|csrf|verif")
+# A file of the program's own, or a copy made by way of one.
+_OWN_PICKLE = re.compile(r"__file__|\b[A-Z][A-Z0-9_]+[A-Z0-9]\.|pickle\.dumps\(")
+_NAMED = re.compile(r"`(\w+)`")
+_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff]")
 _LINES_ABOVE = 4
 """A name there says what a hash is for."""
 # Of bandit's rules, these (TLS, shells, SQL) are as wrong in a test.
@@ -136,7 +144,7 @@ def _sift(said: list[Said]) -> Iterator[Said]:
 def _judge(said: Said, in_test: bool) -> Rule | None:
     if in_test and said.code.startswith("S") and not _UNSAFE_IN_TESTS.match(said.code):
         return None
-    if said.message == _GETTEXT or _PYTHON_2.match(said.message):
+    if _BROUGHT.match(said.message) or _PYTHON_2.match(said.message):
         return None
     family = _MEANINGS.get(_LETTERS.findall(said.code)[0], _MEANINGS["ANY"])
     if said.code in _HARMLESS_IF_CONSTANT and "seems safe" in said.message:
@@ -148,13 +156,20 @@ def _judge(said: Said, in_test: bool) -> Rule | None:
 
 def _is_mild(said: Said, code: str, module: str) -> bool:
     match said.code:
+        case "invalid-syntax":
+            return _PYTHON_2_SYNTAX.match(code) is not None
+        case "F821":  # a value of a `Literal` that is no type's of `typing`
+            name = _NAMED.search(said.message)
+            return name is not None and f'"{name[1]}"' in code and "Literal[" in code
+        case "PLE2502":  # a mark that belongs to such text; what reorders more is told elsewhere
+            return _RIGHT_TO_LEFT.search(code) is not None
         case "S608":
             return is_harmless(code, module)
         case "S324":  # most such hashes are names: of a cache, an entity, a file
             above = module.split("\n")[max(0, said.line - 1 - _LINES_ABOVE) : said.line - 1]
             return _PROTECTS.search("\n".join((*above, code))) is None
-        case "S301":  # a file that was shipped beside the code
-            return "__file__" in code
+        case "S301":
+            return _OWN_PICKLE.search(code) is not None
         case _:  # S503; despite its name it agrees on the best version that both know
             return "SSLv23_METHOD" in code
 
@@ -167,6 +182,6 @@ RUFF = Tool(
     read=_read,
     judge=_judge,
     sift=_sift,
-    weighed=words("S301 S324 S503 S608"),
+    weighed=words("invalid-syntax F821 PLE2502 S301 S324 S503 S608"),
     is_mild=_is_mild,
 )

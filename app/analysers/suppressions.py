@@ -1,7 +1,8 @@
 """Comments that a change adds to silence a checker: of all rules, or of one about security.
 
 A comment that names the one rule that it silences is how checkers are meant to be used, and is
-left alone. The linters that we run hear none of them.
+left alone. The linters that we run hear none of them. One about security that gives a reason is a
+nit, and so is one in Python, where ruff tells what it would silence.
 """
 
 import re
@@ -36,6 +37,8 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns))
 
 
+_REASON = re.compile(r"(?:[A-Za-z']{2,}[\s,]+){2}[A-Za-z']{2,}")
+"""Three words, behind what silences."""
 _END = r"\s*(?:\*/|-->|$)"
 _KINDS = (
     _Kind(
@@ -113,7 +116,7 @@ def _in_file(file: FileDiff) -> Iterator[Candidate]:
             continue
         yield Candidate(
             area=kind.area,
-            priority=kind.priority,
+            priority=Priority.P3 if _is_usual(file.path, text, kind) else kind.priority,
             confidence=0.8,
             title=kind.title,
             body=kind.body,
@@ -128,6 +131,14 @@ def _in_file(file: FileDiff) -> Iterator[Candidate]:
 def _kind_of(text: str) -> _Kind | None:
     text = text[:MAX_LINE]
     return next((kind for kind in _KINDS if kind.regex.search(text)), None)
+
+
+def _is_usual(path: str, text: str, kind: _Kind) -> bool:
+    if kind.area is not Area.SECURITY:
+        return False
+    silencer = kind.regex.search(text)
+    has_reason = silencer and _REASON.search(text, silencer.end(), silencer.end() + MAX_LINE)
+    return path.endswith((".py", ".pyi")) or has_reason is not None
 
 
 SUPPRESSIONS = InDiff(name=NAME, search=each_file(_in_file))

@@ -210,6 +210,7 @@ def test_every_rule_is_tried_and_every_trial_has_its_rule() -> None:
     [
         ("a.js", "exec(`job-${name}`);"),
         ("a.js", "el.innerHTML = `<b>${items.length}</b>`;"),
+        ("a.js", "el.innerHTML = `<b>${escapeHtml(name)}</b> ${price.toFixed(2)}`;"),
         ("a.js", "const text = DOMPurify.sanitize(x);\nel.innerHTML = text;"),
         ("a.js", "const hint = '<b></b>';\nel.innerHTML = hint;"),
         ("a.tsx", "const css = 'a: b';\nx = <style dangerouslySetInnerHTML={{ __html: css }} />;"),
@@ -232,6 +233,7 @@ async def test_what_is_likely_harmless_is_a_nit(path: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("path", "code"),
     [
+        ("a.js", "el.innerHTML = `<b>${escapeHtml(name)}</b> ${text}`;"),
         ("a.go", "b, _ := json.Marshal(value)"),
         ("a.go", "n, _ := strconv.Atoi(m[1])"),
         ("a.go", "m := strings.Split(s, x)\n\tn, _ := strconv.Atoi(m[1])"),

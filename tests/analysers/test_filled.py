@@ -29,6 +29,12 @@ from app.analysers.filled import is_harmless
         ("el.innerHTML = `<b>${items.length}</b>`;", ""),
         ("el.innerHTML = `<b>${n}</b>`;", "const n = items.length;\n"),
         ("el.innerHTML = '<b>' + Number(n) + '</b>';", ""),
+        ("el.innerHTML = `<b>${price.toFixed(2)}</b>`;", ""),
+        ("db.execute('SELECT a FROM t WHERE ' + ' AND '.join(wanted), values)", ""),
+        (
+            "db.query(`IN (${marks})`, ids)",
+            "marks = ids.map((_, i) => `$${i + 1}`).join();\n",
+        ),
     ],
 )
 def test_constants_numbers_and_placeholders_are_harmless(code: str, module: str) -> None:
@@ -47,6 +53,8 @@ def test_constants_numbers_and_placeholders_are_harmless(code: str, module: str)
         ("db.execute('SELECT a FROM %s WHERE id = %s' % (TABLE, x))", ""),
         ("db.execute('SELECT a FROM {} WHERE id = {}'.format(TABLE, x))", ""),
         ("db.execute('... IN (%s)' % ','.join(ids))", ""),
+        ("db.execute('SELECT a FROM t WHERE ' + ' AND '.join(wanted) + order)", ""),
+        ("db.execute('SELECT a FROM t WHERE id = ' + A_PREFIX + x)", ""),
         ("db.execute('SELECT a FROM {}'.format(x))", ""),
         ('db.Query(fmt.Sprintf("SELECT a FROM t WHERE id = %s", ID))', ""),
         ('db.Query("SELECT a FROM t WHERE id = " + id)', ""),

@@ -358,6 +358,11 @@ def test_python_files_are_wanted(path: str, wanted: bool) -> None:
         ("import hashlib\n\n\ndef sign(b):\n    x = b\n    return hashlib.sha1(b)\n", Priority.P2),
         ("import pickle\n\nX = pickle.loads(Path(__file__).read_bytes())\n", Priority.P3),
         ("import pickle\n\nX = pickle.loads(Path(name).read_bytes())\n", Priority.P2),
+        ("import pickle\n\nX = pickle.loads(CACHE_FILE.read_bytes())\n", Priority.P3),
+        ("import pickle\n\ny = pickle.loads(pickle.dumps(x))\n", Priority.P3),
+        ("import pickle\n\ny = pickle.loads(request.data)\n", Priority.P2),
+        ('DATE = "Y/n/j\u060c\u200f G:i"\n', Priority.P3),
+        ('NAME = "admin\u200f"\n', Priority.P1),
         ("def f(a=SSL.SSLv23_METHOD): ...\n", Priority.P3),
         ("def f(a=SSL.SSLv3_METHOD): ...\n", Priority.P2),
     ],
@@ -368,5 +373,35 @@ async def test_what_is_likely_harmless_is_a_nit(code: str, priority: Priority) -
     assert {c.priority for c in found.candidates if c.area is Area.SECURITY} == {priority}
 
 
-async def test_the_name_that_gettext_installs_is_known() -> None:
-    assert (await analyse({"a.py": "print(_('files'))\n"})).candidates == ()
+@pytest.mark.parametrize(
+    ("line", "priority"),
+    [
+        ("print i", Priority.P3),
+        ("print 'a', i", Priority.P3),
+        ("raise ValueError, i", Priority.P3),
+        ("exec i", Priority.P3),
+        ("print(i j)", Priority.P1),
+        ("prints i", Priority.P1),
+        ("return i j", Priority.P1),
+    ],
+)
+async def test_a_statement_of_python_2_is_a_nit(line: str, priority: Priority) -> None:
+    found = await analyse({"a.py": f"def f(i):\n    {line}\n"})
+
+    assert [c.priority for c in found.candidates if c.rule == "invalid-syntax"] == [priority]
+
+
+@pytest.mark.parametrize("name", ["_", "get_ipython", "reveal_type"])
+async def test_a_name_that_others_bring_is_known(name: str) -> None:
+    assert (await analyse({"a.py": f"print({name}('files'))\n"})).candidates == ()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "priority"), [('Literal["head"]', Priority.P3), ('List["head"]', Priority.P1)]
+)
+async def test_a_value_of_another_literal_than_typings_is_a_nit(
+    annotation: str, priority: Priority
+) -> None:
+    found = await analyse({"a.py": f"from own import *\n\n\ndef f(a: {annotation}): ...\n"})
+
+    assert {c.priority for c in found.candidates if c.rule == "F821"} <= {priority}
