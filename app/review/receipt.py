@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -500,6 +501,7 @@ def _dropped(dropped: Dropped) -> ReceiptDropped:
 _NO_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
+@lru_cache(maxsize=1_000)  # a state or a reason stands beside each of very many files
 def _publishable(text: str) -> str:
     """Hide secrets, and what is no character (bytes of a path, half a pair): JSON must be UTF-8."""
     return mask(_NO_CHARACTER.sub("\ufffd", text))
