@@ -93,15 +93,9 @@ def unseen(findings: tuple[Finding, ...], history: History, now: Now, standing: 
     dismissed is none of this.
     """
     unwanted = {one.fingerprint for one in history.dismissed}
-    standing_unwanted = [_where_it_stands(one, now) for one in history.dismissed]
     back = tuple(stands for old in history.fixed if (stands := _where_it_stands(old, now)))
     findings += tuple(f for f in back if not any(_is_the_same(g, f) for g in findings))
-    dismissed = tuple(
-        f
-        for f in findings
-        if f.fingerprint in unwanted
-        or any(one and is_same_problem(f, one) for one in standing_unwanted)
-    )
+    dismissed = _dismissed(findings, history, now)
     findings = tuple(f for f in findings if f not in dismissed)
     still_open: list[Finding] = []
     gone: list[Finding] = []
@@ -154,6 +148,23 @@ def unseen(findings: tuple[Finding, ...], history: History, now: Now, standing: 
         missed=frozenset(missed),
         dropped=tuple(dropped),
     )
+
+
+def _dismissed(findings: tuple[Finding, ...], history: History, now: Now) -> tuple[Finding, ...]:
+    """Choose what was dismissed, wherever it has moved to; where its file has another name by now,
+    what quotes the same code."""
+    there = {file.path for file in now.diff.files}
+    stands = [(old, _where_it_stands(old, now)) for old in history.dismissed]
+
+    def is_dismissed(finding: Finding) -> bool:
+        return any(
+            finding.fingerprint == old.fingerprint
+            or (one is not None and is_same_problem(finding, one))
+            or (old.location.path not in there and _is_quoted_by(finding, old))
+            for old, one in stands
+        )
+
+    return tuple(filter(is_dismissed, findings))
 
 
 def doubtful(news: News, history: History, plan: Plan) -> tuple[Finding, ...]:

@@ -170,3 +170,13 @@ def test_what_was_dismissed_is_known_in_other_words_while_its_code_stands() -> N
     assert unsaid(dismissed, now(make_diff({"app.py": TEXT})), again).new == ()
     gone = make_diff({"app.py": "for i in range(n):\n"})
     assert unsaid(dismissed, now(gone), again).new == (again,)
+
+
+def test_what_was_dismissed_is_known_by_its_code_once_its_file_has_another_name() -> None:
+    there, other = make_location(path="new.py", line=1), make_location(path="new.py", line=2)
+    again = make_finding(title="In other words", evidence=LOOP, location=there)
+    more = make_finding(evidence="total += i", location=other)
+    dismissed, renamed = History(dismissed=(OLD,)), make_diff({"new.py": TEXT})
+    assert unsaid(dismissed, now(renamed), again, more).new == (more,)
+    both = make_diff({"app.py": "a = 1\n", "new.py": TEXT})
+    assert unsaid(dismissed, now(both), again).new == (again,)
