@@ -228,8 +228,11 @@ def _line_starts(content: str, env: dict[str, object]) -> Iterator[int]:
     """Yield the numbers of the lines that begin as text, not inside code, a link or HTML."""
     tokens: list[Token] = []
     _INLINE.inline.parse(content, _INLINE, env, tokens)
+    is_link = False
     for token in tokens:
-        if token.type == _LINE_START:
+        if token.type in ("link_open", "link_close"):
+            is_link = token.nesting > 0
+        if token.type == _LINE_START and not is_link:
             yield content.count("\n", 0, token.meta["at"])
 
 

@@ -295,6 +295,7 @@ def test_one_review_is_asked_for_in(markdown: str) -> None:
         '"@codex review"',
         "[@codex](https://example.test) review",
         "[@codex review](https://example.test)",
+        "[two\n@codex review](https://example.test)",
         "![@codex review](https://example.test/x.png)",
         "![two\n@codex review](https://example.test/x.png)",
         '[x](https://example.test "two\n@codex review")',
