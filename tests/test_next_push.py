@@ -162,7 +162,7 @@ async def test_one_is_fixed_one_moves_and_one_is_new(living: World) -> None:
     ]
     assert world.inline[0].body.endswith("-->")
     assert len(world.reviews) == 2
-    assert "1 earlier finding still open, not repeated here." in world.reviews[1].body
+    assert "Still open and not repeated: 1 known finding." in world.reviews[1].body
 
 
 async def test_a_guard_before_the_code_fixes_it_if_a_second_look_says_so(living: World) -> None:

@@ -100,7 +100,7 @@ def compose(receipt: Receipt, new: tuple[Finding, ...]) -> Review:
     head_sha = receipt.head_sha or ""
     body = _paragraphs(
         f"**{safe_line(render_title(receipt))}**",
-        _counts(n_inline=len(inline), n_earlier=len(receipt.findings) - len(new)),
+        _counts(n_inline=len(inline), n_known=len(receipt.findings) - len(new)),
         _aside(told_aside),
         _suppressed(receipt),
         _again(receipt),
@@ -440,12 +440,13 @@ def _sources(sources: tuple[str, ...], rule: str | None) -> str:
     return f"{named} ({code_span(rule, MAX_NAME)})" if rule else named
 
 
-def _counts(*, n_inline: int, n_earlier: int) -> str:
+def _counts(*, n_inline: int, n_known: int) -> str:
+    """Count the comments, and what we or others have told on this pull request before."""
     said = []
     if n_inline:
         said.append(f"{_plural(n_inline, 'comment')} inline.")
-    if n_earlier:
-        said.append(f"{_plural(n_earlier, 'earlier finding')} still open, not repeated here.")
+    if n_known:
+        said.append(f"Still open and not repeated: {_plural(n_known, 'known finding')}.")
     return " ".join(said)
 
 
