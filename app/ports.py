@@ -125,6 +125,8 @@ class Threads(Protocol):
 
 
 class Reaction(StrEnum):
+    """Values are REST's words, names GraphQL's."""
+
     EYES = "eyes"
     THUMBS_UP = "+1"
     CONFUSED = "confused"

@@ -297,10 +297,10 @@ class World:
         ]
 
     def reactions(self, comment: IssueComment | Review | ReviewComment) -> list[str]:
-        """Our reactions; those to a review stand on its pull request."""
+        """Our reactions."""
         match comment:
             case Review():
-                subject = ("issue", self.pull.issue_id)
+                subject = ("review", comment.id)
             case ReviewComment():
                 subject = ("review_comment", comment.id)
             case _:

@@ -1,4 +1,4 @@
-"""The little of GitHub's GraphQL that an App needs for threads: a query and two mutations.
+"""The little of GitHub's GraphQL that an App needs for threads: a query and three mutations.
 
 Takes a document apart by its grammar, answers only what it selects, and refuses fields that GitHub
 does not have. Whatever goes wrong is told in `errors`, with status 200. A bot's login has no
@@ -22,7 +22,13 @@ from app.demo.state import State
 
 FORBIDDEN = "Resource not accessible by integration"
 CLASSIFIERS = ("ABUSE", "DUPLICATE", "OFF_TOPIC", "OUTDATED", "RESOLVED", "SPAM")
-CONTENTS = {"THUMBS_DOWN": "-1", "THUMBS_UP": "+1", "EYES": "eyes", "HEART": "heart"}
+CONTENTS = {
+    "THUMBS_DOWN": "-1",
+    "THUMBS_UP": "+1",
+    "EYES": "eyes",
+    "CONFUSED": "confused",
+    "HEART": "heart",
+}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+|\$?[A-Za-z_]\w*|[{}()\[\]:!]')
 
 
@@ -268,7 +274,21 @@ def _mutations(call: Call) -> dict[str, Any]:
         top.resolved_by = call.login
         return {"thread": {"id": thread, "isResolved": True}}
 
-    return {"minimizeComment": minimize, "resolveReviewThread": resolve}
+    def react(wanted: Field) -> Json:
+        asked = wanted.arguments["input"]
+        number = number_of("PRR", asked["subjectId"])
+        review = call.state.reviews.get(number or 0)
+        if review is None:
+            raise _not_found(f"a node with the global id of '{asked['subjectId']}'")
+        _admit(call, review.pull.repository, "pull_requests=write")
+        call.state.react(("review", review.id), call.login, CONTENTS[asked["content"]])
+        return {"reaction": {"content": asked["content"]}}
+
+    return {
+        "minimizeComment": minimize,
+        "resolveReviewThread": resolve,
+        "addReaction": react,
+    }
 
 
 def _subject(state: State, subject: str) -> IssueComment | Review | ReviewComment:

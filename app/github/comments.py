@@ -23,6 +23,12 @@ from app.review.pull import Target
 ONE_PENDING = "one pending review"
 """Of GitHub's words where a pending review of ours is in the way of a reply or another review."""
 
+REACT = """
+mutation ($id: ID!, $content: ReactionContent!) {
+  addReaction(input: {subjectId: $id, content: $content}) { reaction { content } }
+}
+"""
+
 
 class _CommentWire(msgspec.Struct, frozen=True, kw_only=True):
     id: int
@@ -46,11 +52,19 @@ class GitHubConversation:
         self._github = github
 
     async def react(self, target: Target, comment: CommentRef, reaction: Reaction) -> None:
-        """React to a comment; in place of a review's body, which takes none, to its pull request.
+        """React to a comment; to a review's body by GraphQL, or else to its pull request.
 
         A reaction is a courtesy: where GitHub refuses it, the log says so and work goes on. Raises
         Retryable for a fault that passes.
         """
+        repository = self._github.repository(target)
+        if comment.kind is CommentKind.REVIEW and comment.node_id:
+            variables = {"id": comment.node_id, "content": reaction.name}
+            try:
+                await repository.graphql(REACT, variables, dict, is_repeatable=True)
+                return
+            except Permanent as exc:
+                log.warning("reaction.no_graphql", comment=comment.id, reason=str(exc))
         match comment.kind:
             case CommentKind.ISSUE_COMMENT:
                 path = f"issues/comments/{comment.id}/reactions"
@@ -58,7 +72,6 @@ class GitHubConversation:
                 path = f"pulls/comments/{comment.id}/reactions"
             case CommentKind.REVIEW:
                 path = f"issues/{target.number}/reactions"
-        repository = self._github.repository(target)
         try:
             await repository.write("POST", path, {"content": reaction.value}, is_repeatable=True)
         except Permanent as exc:

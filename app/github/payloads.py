@@ -78,6 +78,7 @@ class _Comment(msgspec.Struct, frozen=True, kw_only=True):
     wrote nothing."""
 
     id: _Id
+    node_id: str = ""
     body: str | None = None
     user: _User | None = None
     performed_via_github_app: _Numbered | None = None
@@ -313,6 +314,7 @@ def _written(
             id=comment.id,
             author=_login(comment.user),
             in_reply_to=comment.in_reply_to_id,
+            node_id=comment.node_id if kind is CommentKind.REVIEW else "",
         ),
         body=comment.body or "",
         author_is_bot=any(user.type == _BOT for user in (comment.user, sender) if user),

@@ -18,12 +18,14 @@ class CommentRef:
     """A comment that we may answer or react to.
 
     `in_reply_to` is the first comment of its thread on the diff, None where it is itself the first.
+    `node_id` is a review's name in GraphQL.
     """
 
     kind: CommentKind
     id: int
     author: str
     in_reply_to: int | None = None
+    node_id: str = ""
 
     @property
     def thread(self) -> int | None:

@@ -3,7 +3,8 @@ from copy import copy
 import pytest
 
 from app.demo.faults import Fault
-from app.demo.records import Place
+from app.demo.records import Place, Review
+from app.demo.shapes import node_id
 from app.errors import Locked, Unavailable
 from app.github.comments import GitHubConversation
 from app.ports import Reaction
@@ -31,6 +32,11 @@ def marked(text: str, key: str) -> str:
 def issue_comment(scene: Scene) -> CommentRef:
     comment = scene.state.comment(scene.pull, "mona", "@codex review")
     return CommentRef(kind=CommentKind.ISSUE_COMMENT, id=comment.id, author="mona")
+
+
+def of(review: Review) -> CommentRef:
+    node = node_id("PRR", review.id)
+    return CommentRef(kind=CommentKind.REVIEW, id=review.id, author="mona", node_id=node)
 
 
 async def test_reacting_twice_is_reacting_once(scene: Scene) -> None:
@@ -72,9 +78,19 @@ async def test_a_comment_on_the_diff_is_reacted_to(scene: Scene) -> None:
     assert [r.subject for r in scene.state.reactions.values()] == [("review_comment", comment.id)]
 
 
-async def test_a_review_takes_no_reaction_so_the_pull_request_does(scene: Scene) -> None:
-    ref = CommentRef(kind=CommentKind.REVIEW, id=1, author="mona")
-    await GitHubConversation(scene.github).react(scene.target, ref, Reaction.EYES)
+async def test_a_review_is_reacted_to_by_graphql(scene: Scene) -> None:
+    review = scene.state.review(scene.pull, "mona", "@codex review")
+    for reaction in Reaction:
+        await GitHubConversation(scene.github).react(scene.target, of(review), reaction)
+    assert [(r.subject, r.content) for r in scene.state.reactions.values()] == [
+        (("review", review.id), reaction.value) for reaction in Reaction
+    ]
+
+
+async def test_without_graphql_the_pull_request_of_a_review_is_reacted_to(scene: Scene) -> None:
+    scene.state.faults.append(Fault(path="/graphql$", status=404))
+    review = scene.state.review(scene.pull, "mona", "@codex review")
+    await GitHubConversation(scene.github).react(scene.target, of(review), Reaction.EYES)
     assert [(r.subject, r.content) for r in scene.state.reactions.values()] == [
         (("issue", scene.pull.issue_id), "eyes")
     ]
