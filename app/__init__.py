@@ -15,12 +15,12 @@ The way of one delivery, each arrow one function:
       work → handler         handlers.py             handle; report what failed
     lane `respond`           respond.py              permission, 👀, an answer; or the review's job
                              estimating.py           what a review would ask
-                             threads.py              why, and what is dismissed (github/talks.py)
+                             talking.py              why, and what is dismissed (github/talks.py)
                              rerun.py, merge_queue.py  a button was pressed, a queue asks
     lane `look`              automatic.py            what happened by itself: a review, or why not
                              parking.py              what waits for credit
-                             threads.py              a verdict without what was dismissed
-    lane `ask`               threads.py              a question about the code (review/talk.py °)
+                             talking.py              a verdict without what was dismissed
+    lane `ask`               talking.py              a question about the code (review/talk.py °)
     lane `review`            pipeline.py             run_review
       pull request → change  github/changes.py       open: both ends pinned, diff parsed
                              github/threads.py       what stands on the diff; closes what is fixed

@@ -37,7 +37,7 @@ from app.review.event import CommentRef, Request
 from app.review.pull import RunId, Target
 from app.review.receipt import Receipt, State, broken_off
 from app.review.render import render_failure
-from app.threads import answer_question, restate
+from app.talking import answer_question, restate
 
 NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
 WAITS = "wait: it is reviewed once the operator has credit at the model server again"

@@ -44,7 +44,7 @@ from app.review.rights import (
     may_command,
     may_dismiss,
 )
-from app.threads import ask_later, dismiss, explain, restate_later
+from app.talking import ask_later, dismiss, explain, restate_later
 
 Answered = (
     HelpCommand

@@ -204,6 +204,7 @@ async def test_an_answer_that_takes_long_delays_no_command(make: Make) -> None:
     assert world.reactions(comment) == ["eyes"]
 
 
+@pytest.mark.slow
 async def test_an_answer_waits_until_our_pending_review_is_out_of_the_way(make: Make) -> None:
     world = make()
     first = on_line(world, "Hm.")
@@ -269,6 +270,7 @@ async def test_a_dismissed_finding_is_withdrawn_and_leaves_the_verdict(make: Mak
     assert [c for c in world.inline if c.author == bot and c.in_reply_to is None] == [comment]
 
 
+@pytest.mark.slow
 async def test_a_dismissed_finding_stays_so_wherever_its_code_moves(make: Make) -> None:
     world = make()
     async with world.running():
@@ -285,6 +287,7 @@ async def test_a_dismissed_finding_stays_so_wherever_its_code_moves(make: Make) 
     assert [d["reason"] for d in receipt(run)["dropped"]] == ["dismissed"]
 
 
+@pytest.mark.slow
 async def test_the_one_who_writes_may_dismiss_whoever_may_command(make: Make) -> None:
     world = make(config="who: {may_command: admin}\n")
     world.state.permit(world.pull.repository, "adam", "admin")
