@@ -22,7 +22,7 @@ from tests.conftest import CHECKOUT
 from tests.hurried import hurry
 from tests.model_server import Question, Reply, error
 from tests.outcome import is_question
-from tests.world import World, answer, build_world, finding, finds
+from tests.world import AFTER, World, answer, build_world, finding, finds
 
 pytestmark = [pytest.mark.anyio, pytest.mark.conformance]
 
@@ -150,11 +150,14 @@ async def a_missed_delivery(world: World) -> None:
 
 
 async def a_finding_is_fixed(world: World) -> None:
-    """The code that a comment of ours is about goes away; its thread is closed."""
+    """A file with a comment of ours goes away, perhaps to another name; its thread is closed."""
+    world.state.push(world.pull, {"more.py": AFTER})
+    place = {"path": "more.py", "side": "RIGHT", "line_range": {"start": 3, "end": 3}}
+    world.model.script = finds(finding(code_location=place))
     async with world.running():
         await world.comment("@codex review")
         await world.ended()
-        world.state.push(world.pull, {"stats.py": None})
+        world.state.push(world.pull, {"more.py": None})
         await world.comment("@codex review")
         await world.ended(2)
 
