@@ -88,7 +88,10 @@ class DismissCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownCommand:
-    """Not understood. `text` stood after the mention; it is raw and must be made harmless."""
+    """Not understood. `text` stood after the mention; it is raw and must be made harmless.
+
+    `did_you_mean` is in words of ours only.
+    """
 
     text: str
     did_you_mean: str | None = None
@@ -378,7 +381,7 @@ def _review_meant(areas: Mapping[str, Area | None], *, full: bool, wish: str | N
             "review",
             *([_FULL] if full else []),
             *([", ".join(meant)] if meant else []),
-            *([f"for {wish}"] if wish else []),
+            *(["for …"] if wish else []),
         )
     )
 

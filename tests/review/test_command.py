@@ -97,7 +97,7 @@ def _commands(markdown: str) -> list[Command]:
         (
             "@codex review docs, secruity for x",
             UnknownCommand(
-                text="review docs, secruity for x", did_you_mean="review security, docs for x"
+                text="review docs, secruity for x", did_you_mean="review security, docs for …"
             ),
         ),
         ("@codex review ful", UnknownCommand(text="review ful", did_you_mean="review full")),
@@ -208,6 +208,12 @@ TAILS = [
     "-- \r\nBob",
 ]
 """What mail programs put beneath a message, in the languages of their users."""
+
+
+def test_what_was_meant_is_told_in_words_of_ours_only() -> None:
+    said = parse_line("@codex review secruity for `a` @acme/team <img src=x>", MENTIONS)
+    assert isinstance(said, UnknownCommand)
+    assert said.did_you_mean == "review security for …"
 
 
 @pytest.mark.parametrize(
