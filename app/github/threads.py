@@ -198,7 +198,10 @@ class GitHubThreads:
         }
 
     async def close(self, target: Target, run: Run, closings: Sequence[Closing]) -> None:
-        """Edit, minimise and resolve what is not yet. Raises RateLimited."""
+        """Edit, resolve and minimise what is not yet. Raises RateLimited.
+
+        What is minimised was done whole: a run that died on the way is taken up there.
+        """
         if not closings:
             return
         repository, resolving = self._github.repository(target), await self._resolving(target)
@@ -209,14 +212,14 @@ class GitHubThreads:
                 path, body = f"pulls/comments/{thread.comment_id}", {"body": closing.body}
                 edit = repository.write("PATCH", path, body, is_repeatable=True)
                 await _courtesy("edited", thread, edit)
+            if resolving and thread.id and not thread.is_resolved:
+                resolve = resolving.graphql(RESOLVE, {"id": thread.id}, dict, is_repeatable=True)
+                await _courtesy("resolved", thread, resolve)
             if not thread.is_minimized:
                 minimise = repository.graphql(
                     MINIMIZE, {"id": thread.node_id}, dict, is_repeatable=True
                 )
                 await _courtesy("minimised", thread, minimise)
-            if resolving and thread.id and not thread.is_resolved:
-                resolve = resolving.graphql(RESOLVE, {"id": thread.id}, dict, is_repeatable=True)
-                await _courtesy("resolved", thread, resolve)
 
     async def _resolving(self, target: Target) -> Repository | None:
         try:
