@@ -31,7 +31,8 @@ class Tab:
         """Go to a page of ours; return its content security policy."""
         answer = await self.page.goto(f"{self.at}{path}")
         assert answer is not None
-        return (await answer.all_headers()).get("content-security-policy", "")
+        policy: str = (await answer.all_headers()).get("content-security-policy", "")
+        return policy
 
     def check(self) -> None:
         """Nothing was asked of another host, and nothing was refused by our own policy."""
