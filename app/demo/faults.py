@@ -17,8 +17,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CONTROL_PREFIX = "/_standin/"
-
 # What GitHub says, as quoted in public issues.
 SECONDARY_LIMIT = (
     "You have exceeded a secondary rate limit and have been temporarily blocked from content "
@@ -120,7 +118,7 @@ class FaultsAndRecord:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(CONTROL_PREFIX):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         body = await _read(receive)

@@ -2,8 +2,7 @@
 
 It knows those rules on its own and imports nothing from the rooms that it tests. In process, give
 `create_app(state)` to `httpx.ASGITransport`; over a port, set `state.api_url` and run it by uvicorn
-with `date_header=False` (the stand-in tells its own time). Beside GitHub's routes it has, for
-another process, the few of `control.py` under `/_standin/`.
+with `date_header=False` (the stand-in tells its own time).
 """
 
 import asyncio
@@ -22,7 +21,6 @@ from app.demo import (
     auth,
     checks,
     contents,
-    control,
     conversation,
     deliveries,
     graphql,
@@ -61,7 +59,7 @@ def create_app(state: State) -> Starlette:
         for path in _paths(route)
     ]
     app = Starlette(
-        routes=[*control.routes(state), *routes],
+        routes=routes,
         middleware=[Middleware(FaultsAndRecord, state=state)],
         exception_handlers={404: _not_found, 405: _not_found},
     )

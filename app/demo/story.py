@@ -196,7 +196,8 @@ class Story:
         self.say(f"{len(self.state.requests)} requests to GitHub in all; {_since(self.began)}.")
 
     async def stay(self) -> None:
-        self.say(f"Left running. State of the stand-in: {self.state.api_url}/_standin/state")
+        address = f"{self.state.api_url}/repos/{self.pull.repository.full_name}"
+        self.say(f"Left running. The review: {address}/pulls/{self.pull.number}/comments")
         self.say(f"The server: http://127.0.0.1:{self.port}/webhook. Ctrl-C ends both.")
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Trouble on demand, the record of what was asked, and the door for other processes."""
+"""Trouble on demand, and the record of what was asked."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from app.demo.faults import Fault, expired_token, primary_limit, secondary_limit
 from app.demo.github import create_app
 from app.demo.records import PullRequest
 from app.demo.state import State
-from tests.demo.conftest import STARTED_AT, Client, receive
+from tests.demo.conftest import STARTED_AT, Client
 
 pytestmark = pytest.mark.anyio
 COMMENTS = "/repos/acme/shop/issues/1/comments"
@@ -91,39 +91,6 @@ async def test_requests_are_recorded_with_their_bodies(client: Client, pull: Pul
     answer = last.answer()
     assert isinstance(answer, dict)
     assert answer["body"] == "one"
-
-
-async def test_another_process_commands_and_reads_through_the_door(
-    client: Client, state: State, pull: PullRequest
-) -> None:
-    receiver = receive(state, 202, 202, 202)
-    http = client.http
-    door = "/_standin/pull-requests/acme/shop/1"
-    said = await http.post(f"{door}/comments", json={"login": "ann", "body": "@codex review"})
-    before = pull.head_sha
-    pushed = await http.post(f"{door}/commits", json={"files": {"b.py": "1\n", "new.py": None}})
-    again = await http.post("/_standin/deliveries", json={"guid": said.json()["guid"]})
-    assert [made.json()["status"] for made in (said, pushed, again)] == ["OK"] * 3
-    assert [r.headers["x-github-event"] for r in receiver.got] == [
-        "issue_comment",
-        "pull_request",
-        "issue_comment",
-    ]
-    await http.post("/_standin/faults", json={"path": "comments", "status": 500})
-    assert (await client("GET", COMMENTS)).status_code == 500
-    await client("POST", COMMENTS, {"body": "Seen."})
-    shown = (await http.get("/_standin/state")).json()
-    [seen] = shown["pull_requests"]
-    assert seen["head_sha"] not in (before, "")
-    assert [comment["body"] for comment in seen["comments"]] == ["@codex review", "Seen."]
-    assert shown["requests"] == {
-        f"POST /app/installations/{next(iter(state.installations))}/access_tokens 201": 1,
-        f"GET {COMMENTS} 500": 1,
-        f"POST {COMMENTS} 201": 1,
-    }
-    await http.post("/_standin/faults", json=[{"path": "comments", "status": 500, "times": 9}])
-    await http.delete("/_standin/faults")
-    assert (await client("GET", COMMENTS)).status_code == 200
 
 
 async def test_over_a_port_a_cut_connection_is_cut(
