@@ -311,14 +311,13 @@ def forget(repository: str, yes: bool) -> int:
 
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave it running afterwards and print the links.")
-@click.option("--picture", type=click.Path(path_type=Path), hidden=True)
-def demo(keep: bool, picture: Path | None) -> int:
+def demo(keep: bool) -> int:
     """Play the whole loop on this machine: a comment, a crash, one review, a fix."""
     from app.demo.story import play
     from app.settings import read_terminal_settings
 
     read_terminal_settings(os.environ)  # half a model is a mistake, not a wish for none
-    return play(os.environ, keep=keep, picture=picture, say=click.echo)
+    return play(os.environ, keep=keep, say=click.echo)
 
 
 def exit_status(receipt: "Receipt", fail_on: "Priority | None", *, is_static: bool) -> int:

@@ -21,8 +21,7 @@ from app.demo.deliveries import deliver
 from app.demo.events import comment_event, push_event
 from app.demo.faults import Fault
 from app.demo.github import create_app
-from app.demo.picture import Commented, Scene, Theme, draw
-from app.demo.records import CheckRun, Hook, PullRequest, Review, ReviewComment
+from app.demo.records import CheckRun, Hook, PullRequest, Review
 from app.demo.serving import serving
 from app.demo.state import State, new_app
 
@@ -45,16 +44,14 @@ class Told:
     lines: tuple[str, ...]
 
 
-def play(env: Mapping[str, str], *, keep: bool, picture: Path | None, say: Say) -> int:
+def play(env: Mapping[str, str], *, keep: bool, say: Say) -> int:
     """Play the story; return the exit status. 3 when something did not come about in time."""
     with tempfile.TemporaryDirectory(prefix="codex-review-demo-") as folder:
         try:
-            told = asyncio.run(tell(Path(folder), env, keep=keep, say=say))
+            asyncio.run(tell(Path(folder), env, keep=keep, say=say))
         except TimeoutError as exc:
             say(f"The demo did not come to its end: {exc}")
             return 3
-    if picture is not None:
-        draw_to(picture, told)
     return 0
 
 
@@ -72,32 +69,6 @@ async def tell(folder: Path, env: Mapping[str, str], *, keep: bool, say: Say) ->
         if keep:
             await story.stay()
     return Told(state=story.state, pull=story.pull, lines=tuple(story.lines))
-
-
-def draw_to(folder: Path, told: Told) -> None:
-    """Draw the first review and its check run, light and dark, as `review-<theme>.svg`."""
-    for theme in Theme:
-        (folder / f"review-{theme}.svg").write_text(draw(scene(told), theme), "utf-8")
-
-
-def scene(told: Told) -> Scene:
-    """Take from the stand-in what the picture shows: the first two comments, the first check."""
-    review = _submitted(told.state, told.pull)[0]
-    run = _runs(told.state)[0]
-    comments = []
-    for comment in told.state.comments_of(review)[:2]:
-        text, code = _words(comment.body.removeprefix(_fixed_paragraph(comment)))
-        line = comment.place.line or 0
-        comments.append(
-            Commented(path=comment.place.path, line=line, code=code, heading=text[0], text=text[1])
-        )
-    return Scene(
-        author=told.state.app.bot,
-        check_name=run.name,
-        check_title=run.title or "",
-        conclusion=run.conclusion or "",
-        comments=comments,
-    )
 
 
 @dataclass(slots=True)
@@ -187,7 +158,7 @@ class Story:
         submitted = _submitted(self.state, self.pull)
         repeated = sum(len(self.state.comments_of(review)) for review in submitted[1:])
         comments = self.state.comments_of(submitted[0])
-        n_fixed = sum(bool(_fixed_paragraph(comment)) for comment in comments)
+        n_fixed = sum(comment.body.startswith(FIXED) for comment in comments)
         n_minimised = sum(comment.minimized is not None for comment in comments)
         self.say(
             f"Comments that begin with “{FIXED}” now: {n_fixed}, minimised: {n_minimised}, "
@@ -226,7 +197,7 @@ class Story:
             f"{len(left)} left pending"
         )
         for comment in comments:
-            (heading, _), _ = _words(comment.body)
+            heading = comment.body.partition("\n")[0].strip("*")
             self.say(f"    {comment.place.path}:{comment.place.line} {heading}")
 
     def tell_verdict(self) -> None:
@@ -348,20 +319,6 @@ def _is_hit(bug: planted.Planted, finding: Mapping[str, object]) -> bool:
     bug_is = (bug.path, bug.side, bug.area)
     found_is = (finding["path"], finding["side"], finding["area"])
     return bug_is == found_is and start - 3 <= bug.line <= end + 3
-
-
-def _fixed_paragraph(comment: ReviewComment) -> str:
-    """What stands above a comment since its finding is fixed."""
-    first, end, _ = comment.body.partition("\n\n")
-    return first + end if first.startswith(FIXED) else ""
-
-
-def _words(body: str) -> tuple[tuple[str, str], str]:
-    """Take a comment apart: (heading, text), and the quoted code."""
-    before, _, after = body.partition("```")
-    code = after.partition("```")[0].strip("\n")
-    heading, _, text = before.strip().partition("\n")
-    return (heading.strip("*"), text.strip()), code.split("\n")[0]
 
 
 def _listens(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Draws a review and its check run, as SVG, from what the demo's stand-in holds after the story.
+"""Draws the README's picture: a review and its check run, as SVG.
 
 Knows how GitHub lays a comment out, roughly; every word in the picture comes from the posted
 review, its comments and the check run.
@@ -98,7 +98,6 @@ def draw(scene: Scene, theme: Theme) -> str:
             f'<rect width="{WIDTH}" height="{height}" fill="{colours.page}"/>',
             *shapes,
             "</svg>",
-            "",
         )
     )
 
