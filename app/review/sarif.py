@@ -6,7 +6,6 @@ https://docs.github.com/en/code-security/code-scanning/integrating-with-code-sca
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 from urllib.parse import quote
 
 import msgspec
@@ -29,130 +28,11 @@ MAX_DESCRIPTION = 1_024
 MAX_MESSAGE = 8_000
 """Characters; GitHub takes 255 of a rule's name and 1,024 of its descriptions."""
 
-_LEVELS = MappingProxyType(
-    {
-        Priority.P0: "error",
-        Priority.P1: "error",
-        Priority.P2: "warning",
-        Priority.P3: "note",
-    }
-)
-_SECURITY_SEVERITY = MappingProxyType(
-    {Priority.P0: "9.5", Priority.P1: "8.0", Priority.P2: "5.5", Priority.P3: "2.0"}
-)
+_LEVELS = dict(zip(Priority, ("error", "error", "warning", "note"), strict=True))
+_SECURITY_SEVERITY = dict(zip(Priority, ("9.5", "8.0", "5.5", "2.0"), strict=True))
 """What GitHub reads as critical, high, medium and low."""
 
-
-class _Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """An object of the format; what has its default is left out."""
-
-
-class _Text(_Wire, frozen=True, kw_only=True):
-    text: str
-
-
-class _Artifact(_Wire, frozen=True, kw_only=True):
-    uri: str
-
-
-class _Region(_Wire, frozen=True, kw_only=True):
-    start_line: int
-    end_line: int
-
-
-class _Place(_Wire, frozen=True, kw_only=True):
-    artifact_location: _Artifact
-    region: _Region | None = None
-
-
-class _Location(_Wire, frozen=True, kw_only=True):
-    physical_location: _Place
-
-
-class _RuleProperties(_Wire, frozen=True, kw_only=True):
-    tags: tuple[str, ...]
-    security_severity: str | None = msgspec.field(name="security-severity", default=None)
-
-
-class _Configuration(_Wire, frozen=True, kw_only=True):
-    level: str
-
-
-class _Rule(_Wire, frozen=True, kw_only=True):
-    id: str
-    name: str
-    short_description: _Text
-    full_description: _Text
-    help: _Text
-    default_configuration: _Configuration
-    properties: _RuleProperties
-
-
-class _ResultProperties(_Wire, frozen=True, kw_only=True):
-    area: str
-    priority: str
-    confidence: float
-    side: str
-    sources: tuple[str, ...] = ()
-
-
-class _Fingerprints(_Wire, frozen=True, kw_only=True):
-    primary_location_line_hash: str
-
-
-class _Result(_Wire, frozen=True, kw_only=True):
-    rule_id: str
-    rule_index: int
-    level: str
-    message: _Text
-    locations: tuple[_Location, ...]
-    partial_fingerprints: _Fingerprints
-    properties: _ResultProperties
-
-
-class _Notification(_Wire, frozen=True, kw_only=True):
-    level: str
-    message: _Text
-    locations: tuple[_Location, ...] = ()
-
-
-class _Invocation(_Wire, frozen=True, kw_only=True):
-    execution_successful: bool
-    tool_execution_notifications: tuple[_Notification, ...] = ()
-
-
-class _Driver(_Wire, frozen=True, kw_only=True):
-    name: str
-    semantic_version: str
-    rules: tuple[_Rule, ...]
-
-
-class _Tool(_Wire, frozen=True, kw_only=True):
-    driver: _Driver
-
-
-class _Automation(_Wire, frozen=True, kw_only=True):
-    id: str
-
-
-class _RunProperties(_Wire, frozen=True, kw_only=True):
-    state: str
-    conclusion: str
-    head_sha: str | None = None
-
-
-class _Run(_Wire, frozen=True, kw_only=True):
-    tool: _Tool
-    automation_details: _Automation
-    invocations: tuple[_Invocation, ...]
-    results: tuple[_Result, ...]
-    properties: _RunProperties
-
-
-class _Log(_Wire, frozen=True, kw_only=True):
-    schema: str = msgspec.field(name="$schema")
-    version: str
-    runs: tuple[_Run, ...]
+_Object = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,63 +64,63 @@ def render_sarif(receipt: Receipt, *, version: str) -> str:
     told = receipt.findings[:MAX_RESULTS]
     kinds = {kind: number for number, kind in enumerate(dict.fromkeys(map(_Kind.of, told)))}
     first = {_Kind.of(finding): finding for finding in reversed(told)}
-    run = _Run(
-        tool=_Tool(
-            driver=_Driver(
-                name=TOOL,
-                semantic_version=version,
-                rules=tuple(_rule(kind, first[kind]) for kind in kinds),
-            )
-        ),
-        automation_details=_Automation(id=f"{TOOL}/{receipt.run_id}"),
-        invocations=(
-            _Invocation(
-                execution_successful=receipt.state in (State.CLEAN, State.FINDINGS),
-                tool_execution_notifications=tuple(_notifications(receipt)),
-            ),
-        ),
-        results=tuple(_result(finding, kinds[_Kind.of(finding)]) for finding in told),
-        properties=_RunProperties(
-            state=receipt.state.value,
-            conclusion=receipt.conclusion.value,
-            head_sha=receipt.head_sha,
-        ),
-    )
-    return msgspec.json.encode(_Log(schema=SCHEMA, version="2.1.0", runs=(run,))).decode()
+    run = {
+        "tool": {
+            "driver": {
+                "name": TOOL,
+                "semanticVersion": version,
+                "rules": [_rule(kind, first[kind]) for kind in kinds],
+            }
+        },
+        "automationDetails": {"id": f"{TOOL}/{receipt.run_id}"},
+        "invocations": [
+            {
+                "executionSuccessful": receipt.state in (State.CLEAN, State.FINDINGS),
+                "toolExecutionNotifications": list(_notifications(receipt)),
+            }
+        ],
+        "results": [_result(finding, kinds[_Kind.of(finding)]) for finding in told],
+        "properties": {
+            "state": receipt.state,
+            "conclusion": receipt.conclusion,
+            "headSha": receipt.head_sha,
+        },
+    }
+    return msgspec.json.encode({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}).decode()
 
 
-def _rule(kind: _Kind, finding: ReceiptFinding) -> _Rule:
+def _rule(kind: _Kind, finding: ReceiptFinding) -> _Object:
     what = f"A problem of {kind.area}" + (f" ({kind.rule})" if kind.rule else "")
-    return _Rule(
-        id=kind.id,
-        name=kind.id,
-        short_description=_Text(text=what),
-        full_description=_Text(text=f"{what} in changed lines"),
-        help=_Text(text="Each result says when it happens, and quotes the code that proves it."),
-        default_configuration=_Configuration(level=_LEVELS[finding.priority]),
-        properties=_RuleProperties(
-            tags=(kind.area,),
-            security_severity=kind.priority and _SECURITY_SEVERITY[kind.priority],
-        ),
-    )
+    properties: _Object = {"tags": [kind.area]}
+    if kind.priority:
+        properties["security-severity"] = _SECURITY_SEVERITY[kind.priority]
+    return {
+        "id": kind.id,
+        "name": kind.id,
+        "shortDescription": {"text": what},
+        "fullDescription": {"text": f"{what} in changed lines"},
+        "help": {"text": "Each result says when it happens, and quotes the code that proves it."},
+        "defaultConfiguration": {"level": _LEVELS[finding.priority]},
+        "properties": properties,
+    }
 
 
-def _result(finding: ReceiptFinding, rule_index: int) -> _Result:
-    return _Result(
-        rule_id=_Kind.of(finding).id,
-        rule_index=rule_index,
-        level=_LEVELS[finding.priority],
-        message=_message("\n\n".join(_paragraphs(finding)), MAX_MESSAGE),
-        locations=(_location(finding.path, _region(finding)),),
-        partial_fingerprints=_Fingerprints(primary_location_line_hash=f"{finding.fingerprint}:1"),
-        properties=_ResultProperties(
-            area=finding.area,
-            priority=finding.priority.value,
-            confidence=finding.confidence,
-            side=finding.side,
-            sources=finding.sources,
-        ),
-    )
+def _result(finding: ReceiptFinding, rule_index: int) -> _Object:
+    return {
+        "ruleId": _Kind.of(finding).id,
+        "ruleIndex": rule_index,
+        "level": _LEVELS[finding.priority],
+        "message": _message("\n\n".join(_paragraphs(finding)), MAX_MESSAGE),
+        "locations": [{"physicalLocation": {**_file(finding.path), "region": _region(finding)}}],
+        "partialFingerprints": {"primaryLocationLineHash": f"{finding.fingerprint}:1"},
+        "properties": {
+            "area": finding.area,
+            "priority": finding.priority,
+            "confidence": finding.confidence,
+            "side": finding.side,
+            "sources": finding.sources,
+        },
+    }
 
 
 def _paragraphs(finding: ReceiptFinding) -> Iterator[str]:
@@ -255,40 +135,41 @@ def _paragraphs(finding: ReceiptFinding) -> Iterator[str]:
     yield finding.evidence
 
 
-def _region(finding: ReceiptFinding) -> _Region:
+def _region(finding: ReceiptFinding) -> _Object:
     """Name lines of the new file, the only ones there are: its first for removed ones."""
     if finding.side == Side.LEFT:
-        return _Region(start_line=1, end_line=1)
+        return {"startLine": 1, "endLine": 1}
     start = max(1, finding.start_line)
-    return _Region(start_line=start, end_line=max(start, finding.line))
+    return {"startLine": start, "endLine": max(start, finding.line)}
 
 
-def _notifications(receipt: Receipt) -> Iterator[_Notification]:
+def _notifications(receipt: Receipt) -> Iterator[_Object]:
     if receipt.state not in (State.CLEAN, State.FINDINGS):
-        yield _Notification(level="error", message=_message(render_title(receipt)))
+        yield _notification(render_title(receipt), level="error")
     for mistake in receipt.mistakes:
-        yield _Notification(level="warning", message=_message(f"Configuration: {mistake}"))
+        yield _notification(f"Configuration: {mistake}")
     if n_more := len(receipt.findings[MAX_RESULTS:]) + receipt.findings_cut:
-        yield _Notification(level="warning", message=_message(f"{n_more} more findings"))
+        yield _notification(f"{n_more} more findings")
     skipped = list(what_was_skipped(receipt.coverage, receipt.notices).items())
     for path, why in skipped[:MAX_NOTIFICATIONS]:
-        yield _Notification(
-            level="warning",
-            message=_message(f"Not reviewed: {path}: {why}"),
-            locations=(_location(path),),
-        )
+        location = {"physicalLocation": _file(path)}
+        yield _notification(f"Not reviewed: {path}: {why}") | {"locations": [location]}
     if n_more := len(skipped[MAX_NOTIFICATIONS:]):
-        yield _Notification(level="warning", message=_message(f"Not reviewed: {n_more} more files"))
+        yield _notification(f"Not reviewed: {n_more} more files")
 
 
-def _location(path: str, region: _Region | None = None) -> _Location:
+def _notification(text: str, level: str = "warning") -> _Object:
+    return {"level": level, "message": _message(text)}
+
+
+def _file(path: str) -> _Object:
     """Name a file relative to the root of the repository."""
     uri = quote(path)
     if uri.startswith("/"):  # two of them would begin the name of a host
         uri = f"%2F{uri[1:]}"
-    return _Location(physical_location=_Place(artifact_location=_Artifact(uri=uri), region=region))
+    return {"artifactLocation": {"uri": uri}}
 
 
-def _message(text: str, limit: int = MAX_DESCRIPTION) -> _Text:
+def _message(text: str, limit: int = MAX_DESCRIPTION) -> _Object:
     """Show text that is not ours; `[text](target)` would be a link in it."""
-    return _Text(text=cut(visible(text).replace("](", "] ("), limit))
+    return {"text": cut(visible(text).replace("](", "] ("), limit)}
