@@ -228,17 +228,20 @@ def repository_event(
     )
 
 
+_ORGANIZATION_URLS = """
+    repos=repos events=events hooks=hooks issues=issues members=members{/member}
+    public_members=public_members{/member}
+"""
+
+
 def _organization(state: State, login: str) -> Json:
     url, number = f"{state.api_url}/orgs/{login}", state.person(login).id
-    plain = {f"{name}_url": f"{url}/{name}" for name in ("repos", "events", "hooks", "issues")}
     return {
         "login": login,
         "id": number,
         "node_id": shapes.node_id("O", number),
         "url": url,
-        **plain,
-        "members_url": f"{url}/members{{/member}}",
-        "public_members_url": f"{url}/public_members{{/member}}",
+        **shapes.beneath(url, _ORGANIZATION_URLS),
         "avatar_url": f"https://avatars.githubusercontent.com/u/{number}?v=4",
         "description": None,
     }

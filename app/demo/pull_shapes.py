@@ -11,7 +11,17 @@ from app.demo.records import (
     ReviewComment,
     stamp,
 )
-from app.demo.shapes import HTML, Json, app, node_id, pull_url, repository, repository_url, user
+from app.demo.shapes import (
+    HTML,
+    Json,
+    app,
+    each,
+    node_id,
+    pull_url,
+    repository,
+    repository_url,
+    user,
+)
 from app.demo.state import State
 
 REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
@@ -33,7 +43,6 @@ def pull_simple(state: State, pull: PullRequest) -> Json:
     """A pull request as lists and the review events hold it: no counts, no `merged`."""
     api = repository_url(state, pull.repository)
     url, html, issue = pull_url(state, pull), pull_html(pull), f"{api}/issues/{pull.number}"
-    closed = stamp(pull.updated_at) if pull.state == "closed" else None
     links = {
         "self": url,
         "html": html,
@@ -47,36 +56,52 @@ def pull_simple(state: State, pull: PullRequest) -> Json:
     return {
         "url": url,
         "id": pull.id,
-        "node_id": node_id("PR", pull.id),
         "html_url": html,
         "diff_url": f"{html}.diff",
         "patch_url": f"{html}.patch",
         **{f"{k}_url": v for k, v in links.items() if k not in ("self", "html")},
+        **_proposed(state, pull),
+        "merged_at": _closed_at(pull) if pull.merged else None,
+        **each("requested_reviewers requested_teams", []),
+        **each("merge_commit_sha auto_merge", None),
+        "head": _end(state, pull.head_repository, pull.head_ref, pull.head_sha),
+        "base": _end(state, pull.repository, pull.base_ref, pull.base_sha),
+        "_links": _links(**links),
+    }
+
+
+def _proposed(state: State, pull: PullRequest) -> Json:
+    """What a pull request and the issue that it also is have in common."""
+    return {
+        "node_id": node_id("PR", pull.id),
         "number": pull.number,
         "state": pull.state,
         "locked": pull.locked,
-        "active_lock_reason": None,
         "title": pull.title,
-        "user": user(state, pull.author),
-        "body": pull.body,
-        "created_at": stamp(pull.created_at),
-        "updated_at": stamp(pull.updated_at),
-        "closed_at": closed,
-        "merged_at": closed if pull.merged else None,
-        "merge_commit_sha": None,
-        "assignee": None,
-        "assignees": [],
-        "requested_reviewers": [],
-        "requested_teams": [],
+        **_written(state, pull, pull),
+        "closed_at": _closed_at(pull),
         "labels": [label(state, pull, name) for name in pull.labels],
-        "milestone": None,
         "draft": pull.draft,
-        "head": _end(state, pull.head_repository, pull.head_ref, pull.head_sha),
-        "base": _end(state, pull.repository, pull.base_ref, pull.base_sha),
-        "_links": {name: {"href": link} for name, link in links.items()},
-        "author_association": association(state, pull.repository, pull.author),
-        "auto_merge": None,
+        "assignees": [],
+        **each("active_lock_reason assignee milestone", None),
     }
+
+
+def _written(
+    state: State, pull: PullRequest, item: PullRequest | IssueComment | ReviewComment
+) -> Json:
+    """What everything has that a person, or an App, wrote."""
+    return {
+        "user": user(state, item.author),
+        "author_association": association(state, pull.repository, item.author),
+        "body": item.body,
+        "created_at": stamp(item.created_at),
+        "updated_at": stamp(item.updated_at),
+    }
+
+
+def _closed_at(pull: PullRequest) -> str | None:
+    return stamp(pull.updated_at) if pull.state == "closed" else None
 
 
 def pull_full(state: State, pull: PullRequest) -> Json:
@@ -102,7 +127,6 @@ def issue(state: State, pull: PullRequest) -> Json:
     """The pull request as the issue that it also is."""
     url = f"{repository_url(state, pull.repository)}/issues/{pull.number}"
     html = pull_html(pull)
-    closed = stamp(pull.updated_at) if pull.state == "closed" else None
     return {
         "url": url,
         "repository_url": repository_url(state, pull.repository),
@@ -112,32 +136,16 @@ def issue(state: State, pull: PullRequest) -> Json:
         "timeline_url": f"{url}/timeline",
         "html_url": html,
         "id": pull.issue_id,
-        "node_id": node_id("PR", pull.id),
-        "number": pull.number,
-        "title": pull.title,
-        "user": user(state, pull.author),
-        "labels": [label(state, pull, name) for name in pull.labels],
-        "state": pull.state,
+        **_proposed(state, pull),
         "state_reason": None,
-        "locked": pull.locked,
-        "active_lock_reason": None,
-        "assignee": None,
-        "assignees": [],
-        "milestone": None,
         "comments": _conversation_length(state, pull),
-        "created_at": stamp(pull.created_at),
-        "updated_at": stamp(pull.updated_at),
-        "closed_at": closed,
-        "author_association": association(state, pull.repository, pull.author),
-        "draft": pull.draft,
         "pull_request": {
             "url": pull_url(state, pull),
             "html_url": html,
             "diff_url": f"{html}.diff",
             "patch_url": f"{html}.patch",
-            "merged_at": closed if pull.merged else None,
+            "merged_at": _closed_at(pull) if pull.merged else None,
         },
-        "body": pull.body,
         "reactions": _rollup(state, ("issue", pull.issue_id), url),
         "performed_via_github_app": None,
     }
@@ -152,11 +160,7 @@ def issue_comment(state: State, comment: IssueComment) -> Json:
         "issue_url": f"{api}/issues/{comment.pull.number}",
         "id": comment.id,
         "node_id": node_id("IC", comment.id),
-        "user": user(state, comment.author),
-        "created_at": stamp(comment.created_at),
-        "updated_at": stamp(comment.updated_at),
-        "author_association": association(state, comment.pull.repository, comment.author),
-        "body": comment.body,
+        **_written(state, comment.pull, comment),
         "reactions": _rollup(state, ("issue_comment", comment.id), url),
         "performed_via_github_app": app(state) if comment.author == state.app.bot else None,
     }
@@ -183,7 +187,7 @@ def review(state: State, item: Review) -> Json:
         "html_url": html,
         "pull_request_url": pull_url(state, item.pull),
         "author_association": association(state, item.pull.repository, item.author),
-        "_links": {"html": {"href": html}, "pull_request": {"href": pull_url(state, item.pull)}},
+        "_links": _links(html=html, pull_request=pull_url(state, item.pull)),
         "commit_id": item.commit_id,
     }
     if item.submitted_at is not None:
@@ -228,18 +232,10 @@ def review_comment_of_review(state: State, comment: ReviewComment) -> Json:
         "original_position": place.position,
         "commit_id": comment.commit_id,
         "original_commit_id": comment.commit_id,
-        "user": user(state, comment.author),
-        "body": comment.body,
-        "created_at": stamp(comment.created_at),
-        "updated_at": stamp(comment.updated_at),
+        **_written(state, pull, comment),
         "html_url": html,
         "pull_request_url": pull_url(state, pull),
-        "author_association": association(state, pull.repository, comment.author),
-        "_links": {
-            "self": {"href": url},
-            "html": {"href": html},
-            "pull_request": {"href": pull_url(state, pull)},
-        },
+        "_links": _links(self=url, html=html, pull_request=pull_url(state, pull)),
         "reactions": _rollup(state, ("review_comment", comment.id), url),
     }
     if comment.in_reply_to is not None:
@@ -261,6 +257,10 @@ def current_line(comment: ReviewComment) -> int | None:
         return None
     shown = place.subject_type == "file" or change.find(place.side, line) is not None
     return line if shown else None
+
+
+def _links(**links: str) -> Json:
+    return {name: {"href": link} for name, link in links.items()}
 
 
 def _end(state: State, item: Repository, ref: str, sha: str) -> Json:

@@ -24,55 +24,35 @@ HTML = "https://github.com"
 # changed lines had none (tsantalis/RefactoringMiner#1108).
 PATCH_CHANGES_MAX = 2_000
 
-_USER_URLS = {
-    "followers": "followers",
-    "following": "following{/other_user}",
-    "gists": "gists{/gist_id}",
-    "starred": "starred{/owner}{/repo}",
-    "subscriptions": "subscriptions",
-    "organizations": "orgs",
-    "repos": "repos",
-    "events": "events{/privacy}",
-    "received_events": "received_events",
-}
-_REPOSITORY_URLS = {
-    "archive": "{archive_format}{/ref}",
-    "assignees": "assignees{/user}",
-    "blobs": "git/blobs{/sha}",
-    "branches": "branches{/branch}",
-    "collaborators": "collaborators{/collaborator}",
-    "comments": "comments{/number}",
-    "commits": "commits{/sha}",
-    "compare": "compare/{base}...{head}",
-    "contents": "contents/{+path}",
-    "contributors": "contributors",
-    "deployments": "deployments",
-    "downloads": "downloads",
-    "events": "events",
-    "forks": "forks",
-    "git_commits": "git/commits{/sha}",
-    "git_refs": "git/refs{/sha}",
-    "git_tags": "git/tags{/sha}",
-    "hooks": "hooks",
-    "issue_comment": "issues/comments{/number}",
-    "issue_events": "issues/events{/number}",
-    "issues": "issues{/number}",
-    "keys": "keys{/key_id}",
-    "labels": "labels{/name}",
-    "languages": "languages",
-    "merges": "merges",
-    "milestones": "milestones{/number}",
-    "notifications": "notifications{?since,all,participating}",
-    "pulls": "pulls{/number}",
-    "releases": "releases{/id}",
-    "stargazers": "stargazers",
-    "statuses": "statuses/{sha}",
-    "subscribers": "subscribers",
-    "subscription": "subscription",
-    "tags": "tags",
-    "teams": "teams",
-    "trees": "git/trees{/sha}",
-}
+
+_USER_URLS = """
+    followers=followers following=following{/other_user} gists=gists{/gist_id}
+    starred=starred{/owner}{/repo} subscriptions=subscriptions organizations=orgs repos=repos
+    events=events{/privacy} received_events=received_events
+"""
+_REPOSITORY_URLS = """
+    archive={archive_format}{/ref} assignees=assignees{/user} blobs=git/blobs{/sha}
+    branches=branches{/branch} collaborators=collaborators{/collaborator} comments=comments{/number}
+    commits=commits{/sha} compare=compare/{base}...{head} contents=contents/{+path}
+    contributors=contributors deployments=deployments downloads=downloads events=events forks=forks
+    git_commits=git/commits{/sha} git_refs=git/refs{/sha} git_tags=git/tags{/sha} hooks=hooks
+    issue_comment=issues/comments{/number} issue_events=issues/events{/number}
+    issues=issues{/number} keys=keys{/key_id} labels=labels{/name} languages=languages merges=merges
+    milestones=milestones{/number} notifications=notifications{?since,all,participating}
+    pulls=pulls{/number} releases=releases{/id} stargazers=stargazers statuses=statuses/{sha}
+    subscribers=subscribers subscription=subscription tags=tags teams=teams trees=git/trees{/sha}
+"""
+
+
+def each(names: str, value: object) -> Json:
+    """Give each of these keys the same value."""
+    return dict.fromkeys(names.split(), value)
+
+
+def beneath(url: str, listed: str) -> Json:
+    """Take `name=path …` apart: the addresses that an object has beneath its own."""
+    pairs = (pair.split("=") for pair in listed.split())
+    return {f"{name}_url": f"{url}/{path}" for name, path in pairs}
 
 
 def node_id(kind: str, number: int) -> str:
@@ -102,7 +82,7 @@ def user(state: State, login: str) -> Json:
         "gravatar_id": "",
         "url": url,
         "html_url": html,
-        **{f"{name}_url": f"{url}/{path}" for name, path in _USER_URLS.items()},
+        **beneath(url, _USER_URLS),
         "type": person.type,
         "user_view_type": "public",
         "site_admin": False,
@@ -124,8 +104,7 @@ def app(state: State) -> Json:
         "description": None,
         "external_url": "https://example.com/codex-review",
         "html_url": f"{HTML}/apps/{identity.slug}",
-        "created_at": stamp(state.app_created_at),
-        "updated_at": stamp(state.app_created_at),
+        **each("created_at updated_at", stamp(state.app_created_at)),
         "permissions": dict(identity.permissions),
         "events": list(identity.events),
     }
@@ -148,8 +127,7 @@ def installation(state: State, item: Installation) -> Json:
         "target_type": account.type,
         "permissions": dict(item.permissions),
         "events": list(state.app.events),
-        "created_at": stamp(item.created_at),
-        "updated_at": stamp(item.created_at),
+        **each("created_at updated_at", stamp(item.created_at)),
         "single_file_name": None,
         "has_multiple_single_files": False,
         "single_file_paths": [],
@@ -186,40 +164,24 @@ def repository(state: State, item: Repository) -> Json:
         "private": item.private,
         "owner": user(state, item.owner),
         "html_url": html,
-        "description": None,
         "fork": item.fork_of is not None,
         "url": api,
-        **{f"{name}_url": f"{api}/{path}" for name, path in _REPOSITORY_URLS.items()},
+        **beneath(api, _REPOSITORY_URLS),
         "git_url": f"git://github.com/{item.full_name}.git",
         "ssh_url": f"git@github.com:{item.full_name}.git",
         "clone_url": f"{html}.git",
         "svn_url": html,
-        "mirror_url": None,
-        "homepage": None,
-        "created_at": created,
-        "updated_at": created,
-        "pushed_at": created,
-        "size": 0,
-        "language": None,
-        "license": None,
         "topics": [],
         "visibility": "private" if item.private else "public",
         "default_branch": item.default_branch,
         "archived": item.archived,
-        "disabled": False,
-        "allow_forking": True,
-        "is_template": False,
+        **each("mirror_url homepage language license description", None),
+        **each("created_at updated_at pushed_at", created),
+        **each("allow_forking has_issues has_projects has_downloads has_wiki", True),
+        **each("disabled is_template has_pages has_discussions", False),
         "web_commit_signoff_required": False,
-        "has_issues": True,
-        "has_projects": True,
-        "has_downloads": True,
-        "has_wiki": True,
-        "has_pages": False,
-        "has_discussions": False,
-        **dict.fromkeys(("forks", "forks_count", "watchers", "watchers_count"), 0),
-        "stargazers_count": 0,
-        "open_issues": open_pulls,
-        "open_issues_count": open_pulls,
+        **each("size forks forks_count watchers watchers_count stargazers_count", 0),
+        **each("open_issues open_issues_count", open_pulls),
     }
 
 
@@ -268,8 +230,13 @@ def file_change(state: State, item: Repository, head: str, change: FileChange) -
 def commit(state: State, item: Repository, found: Commit) -> Json:
     api = repository_url(state, item)
     who = {"name": "Stand-in", "email": "standin@example.com", "date": stamp(found.at)}
+
+    def named(sha: str) -> Json:
+        html = f"{HTML}/{item.full_name}/commit/{sha}"
+        return {"sha": sha, "url": f"{api}/commits/{sha}", "html_url": html}
+
     return {
-        "sha": found.sha,
+        **named(found.sha),
         "node_id": f"C_{found.sha}",
         "commit": {
             "author": who,
@@ -281,24 +248,13 @@ def commit(state: State, item: Repository, found: Commit) -> Json:
             "verification": {
                 "verified": False,
                 "reason": "unsigned",
-                "signature": None,
-                "payload": None,
-                "verified_at": None,
+                **each("signature payload verified_at", None),
             },
         },
-        "url": f"{api}/commits/{found.sha}",
-        "html_url": f"{HTML}/{item.full_name}/commit/{found.sha}",
         "comments_url": f"{api}/commits/{found.sha}/comments",
         "author": None,
         "committer": None,
-        "parents": [
-            {
-                "sha": sha,
-                "url": f"{api}/commits/{sha}",
-                "html_url": f"{HTML}/{item.full_name}/commit/{sha}",
-            }
-            for sha in found.parents
-        ],
+        "parents": [named(sha) for sha in found.parents],
     }
 
 
@@ -349,8 +305,7 @@ def check_suite(state: State, suite: CheckSuite) -> Json:
         "after": suite.head_sha,
         "pull_requests": _pulls_of(state, suite),
         "app": app(state),
-        "created_at": stamp(suite.created_at),
-        "updated_at": stamp(suite.created_at),
+        **each("created_at updated_at", stamp(suite.created_at)),
         "repository": repository(state, item),
         "head_commit": {
             "id": head.sha,
