@@ -114,12 +114,6 @@ def create_token(call: Call) -> Answer:
     return Answer(status=201, content=shapes.access_token(call.state, text, token))
 
 
-def revoke_token(call: Call) -> Answer:
-    state = call.state
-    state.tokens = {text: token for text, token in state.tokens.items() if token is not call.token}
-    return Answer(status=204)
-
-
 def get_app(call: Call) -> Answer:
     count = len(call.state.installations)
     return Answer(content={**shapes.app(call.state), "installations_count": count})
@@ -191,6 +185,5 @@ ROUTES = (
     Route("GET", "/app/installations/{id}", get_installation, "app"),
     Route("POST", "/app/installations/{id}/access_tokens", create_token, "app"),
     Route("GET", "/repos/{owner}/{repo}/installation", get_repository_installation, "app"),
-    Route("DELETE", "/installation/token", revoke_token, ""),
     Route("GET", "/user", get_user, ""),
 )

@@ -1,14 +1,11 @@
 """Check runs: what only Apps may write, and the limits of what they write."""
 
-from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from app.demo import shapes
 from app.demo.call import Answer, Call, NotFound, Refused, Route, paged
-from app.demo.deliveries import deliver
-from app.demo.events import check_run_event
 from app.demo.records import CheckRun, stamp
 from app.demo.shapes import Json
 
@@ -111,19 +108,6 @@ def get(call: Call) -> Answer:
     return Answer(content=shapes.check_run(call.state, _run(call)))
 
 
-def rerequest(call: Call) -> Answer:
-    """Press "Re-run": only the App that made the run is told; the run itself stays as it is."""
-    run = _run(call)
-    if run.app_id != call.state.app.id:
-        return Answer(status=201, content={})
-    event = check_run_event(call.state, run, call.login)
-    return Answer(status=201, content={}, after=partial(deliver, call.state, event))
-
-
-def list_annotations(call: Call) -> Answer:
-    return paged(call, _run(call).annotations, lambda annotation: annotation)
-
-
 def list_for_ref(call: Call) -> Answer:
     head, query = _commit(call), call.query
     found = [
@@ -140,13 +124,6 @@ def list_for_ref(call: Call) -> Answer:
             newest.setdefault((run.app_id, run.name), run)
         found = list(newest.values())
     return paged(call, found, lambda run: shapes.check_run(call.state, run), under="check_runs")
-
-
-def list_suites(call: Call) -> Answer:
-    suites = [call.state.suite(call.repository, _commit(call))]
-    return paged(
-        call, suites, lambda suite: shapes.check_suite(call.state, suite), under="check_suites"
-    )
 
 
 def _apply(call: Call, run: CheckRun, asked: CheckUpdate) -> None:
@@ -250,8 +227,5 @@ ROUTES = (
     Route("POST", _REPO + "/check-runs", create, "checks=write"),
     Route("GET", _REPO + "/check-runs/{id}", get, "checks=read"),
     Route("PATCH", _REPO + "/check-runs/{id}", update, "checks=write"),
-    Route("POST", _REPO + "/check-runs/{id}/rerequest", rerequest, "checks=write"),
-    Route("GET", _REPO + "/check-runs/{id}/annotations", list_annotations, "checks=read"),
     Route("GET", _REPO + "/commits/{ref:path}/check-runs", list_for_ref, "checks=read"),
-    Route("GET", _REPO + "/commits/{ref:path}/check-suites", list_suites, "checks=read"),
 )

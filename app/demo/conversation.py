@@ -6,7 +6,7 @@ import msgspec
 
 from app.demo import pull_shapes
 from app.demo.call import BODY_MAX, Answer, Call, NotFound, Refused, Route, paged
-from app.demo.records import IssueComment, PullRequest, Reaction
+from app.demo.records import IssueComment, PullRequest
 
 
 class NewComment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -29,10 +29,6 @@ def create_comment(call: Call) -> Answer:
     return Answer(status=201, content=pull_shapes.issue_comment(call.state, comment))
 
 
-def get_comment(call: Call) -> Answer:
-    return Answer(content=pull_shapes.issue_comment(call.state, _comment(call)))
-
-
 def update_comment(call: Call) -> Answer:
     comment = _comment(call)
     refuse_others(call, comment.author)
@@ -41,32 +37,10 @@ def update_comment(call: Call) -> Answer:
     return Answer(content=pull_shapes.issue_comment(call.state, comment))
 
 
-def delete_comment(call: Call) -> Answer:
-    comment = _comment(call)
-    refuse_others(call, comment.author)
-    del call.state.issue_comments[comment.id]
-    return Answer(status=204)
-
-
-def list_reactions(call: Call) -> Answer:
-    found = call.state.reactions_to(_subject(call))
-    wanted = [item for item in found if call.query.get("content") in (None, item.content)]
-    return paged(call, wanted, lambda item: pull_shapes.reaction(call.state, item))
-
-
 def create_reaction(call: Call) -> Answer:
     content = call.read(NewReaction).content
     reaction, new = call.state.react(_subject(call), call.login, content)
     return Answer(status=201 if new else 200, content=pull_shapes.reaction(call.state, reaction))
-
-
-def delete_reaction(call: Call) -> Answer:
-    reaction: Reaction | None = call.state.reactions.get(call.number("reaction"))
-    if reaction is None or reaction.subject != _subject(call):
-        raise NotFound
-    refuse_others(call, reaction.login)
-    del call.state.reactions[reaction.id]
-    return Answer(status=204)
 
 
 def checked_body(body: str, resource: str) -> str:
@@ -113,30 +87,17 @@ def _subject(call: Call) -> tuple[str, int]:
 
 _REPO = "/repos/{owner}/{repo}"
 _COMMENT = _REPO + "/issues/comments/{comment}"
+_REMARK = _REPO + "/pulls/comments/{review_comment}"
 
 # The documentation says issues OR pull_requests; in practice both were demanded
 # (github/rest-api-description#6994).
 _TALK = "issues=write,pull_requests=write"
 
-_REACTED_TO = (
-    (_COMMENT, "issues"),
-    (_REPO + "/issues/{number}", "issues"),
-    (_REPO + "/pulls/comments/{review_comment}", "pull_requests"),
-)
-
 ROUTES = (
     Route("GET", _REPO + "/issues/{number}/comments", list_comments, "issues=read"),
     Route("POST", _REPO + "/issues/{number}/comments", create_comment, _TALK),
-    Route("GET", _COMMENT, get_comment, "issues=read"),
     Route("PATCH", _COMMENT, update_comment, _TALK),
-    Route("DELETE", _COMMENT, delete_comment, _TALK),
-    *(
-        route
-        for path, name in _REACTED_TO
-        for route in (
-            Route("GET", path + "/reactions", list_reactions, f"{name}=read"),
-            Route("POST", path + "/reactions", create_reaction, f"{name}=write"),
-            Route("DELETE", path + "/reactions/{reaction}", delete_reaction, f"{name}=write"),
-        )
-    ),
+    Route("POST", _COMMENT + "/reactions", create_reaction, "issues=write"),
+    Route("POST", _REPO + "/issues/{number}/reactions", create_reaction, "issues=write"),
+    Route("POST", _REMARK + "/reactions", create_reaction, "pull_requests=write"),
 )

@@ -8,7 +8,6 @@ import hmac
 import json
 import uuid
 from dataclasses import replace
-from functools import partial
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -97,11 +96,6 @@ def get_delivery(call: Call) -> Answer:
     return Answer(content={**shapes.delivery(item), **details})
 
 
-def create_attempt(call: Call) -> Answer:
-    guid = _delivery(call).guid
-    return Answer(status=202, content={}, after=partial(redeliver, call.state, guid))
-
-
 def _headers(state: State, event: str, guid: str, body: bytes) -> dict[str, str]:
     secret = state.app.webhook_secret
     return {
@@ -160,5 +154,4 @@ ROUTES = (
     Route("GET", "/app/hook/config", get_hook_config, "app"),
     Route("GET", "/app/hook/deliveries", list_deliveries, "app"),
     Route("GET", "/app/hook/deliveries/{id}", get_delivery, "app"),
-    Route("POST", "/app/hook/deliveries/{id}/attempts", create_attempt, "app"),
 )

@@ -198,29 +198,10 @@ def review(state: State, item: Review) -> Json:
 def review_comment(state: State, comment: ReviewComment) -> Json:
     """A comment on the diff; where its line is gone, `line` and `position` are null."""
     pull, place = comment.pull, comment.place
-    line = current_line(comment)
-    outdated = line is None
-    shift = (line or 0) - place.line
-    start = place.start_line
-    return {
-        **review_comment_of_review(state, comment),
-        "commit_id": comment.commit_id if outdated else pull.head_sha,
-        "start_line": None if outdated or start is None else start + shift,
-        "original_start_line": start,
-        "start_side": place.start_side,
-        "line": line,
-        "original_line": place.line,
-        "side": place.side,
-        "position": None if outdated else place.position,
-        "subject_type": place.subject_type,
-    }
-
-
-def review_comment_of_review(state: State, comment: ReviewComment) -> Json:
-    """The older shape, without `line`, that the comments of one review are listed in."""
-    pull, place = comment.pull, comment.place
     url = f"{repository_url(state, pull.repository)}/pulls/comments/{comment.id}"
     html = f"{pull_html(pull)}#discussion_r{comment.id}"
+    line, start = current_line(comment), place.start_line
+    outdated = line is None
     shape: Json = {
         "url": url,
         "pull_request_review_id": comment.review.id,
@@ -228,15 +209,22 @@ def review_comment_of_review(state: State, comment: ReviewComment) -> Json:
         "node_id": node_id("PRRC", comment.id),
         "diff_hunk": place.diff_hunk,
         "path": place.path,
-        "position": None if current_line(comment) is None else place.position,
+        "position": None if outdated else place.position,
         "original_position": place.position,
-        "commit_id": comment.commit_id,
+        "commit_id": comment.commit_id if outdated else pull.head_sha,
         "original_commit_id": comment.commit_id,
         **_written(state, pull, comment),
         "html_url": html,
         "pull_request_url": pull_url(state, pull),
         "_links": _links(self=url, html=html, pull_request=pull_url(state, pull)),
         "reactions": _rollup(state, ("review_comment", comment.id), url),
+        "start_line": line and start and line - place.line + start,
+        "original_start_line": start,
+        "start_side": place.start_side,
+        "line": line,
+        "original_line": place.line,
+        "side": place.side,
+        "subject_type": place.subject_type,
     }
     if comment.in_reply_to is not None:
         shape["in_reply_to_id"] = comment.in_reply_to

@@ -6,7 +6,6 @@ from app.demo import pull_shapes, shapes
 from app.demo.call import Answer, Call, Route, page_asked, paged
 from app.demo.contents import diff_answer
 from app.demo.diffs import FileChange
-from app.demo.records import PullRequest
 
 LISTED_FILES_MAX = 3_000
 
@@ -18,17 +17,6 @@ def get_pull(call: Call) -> Answer:
     if call.wants("diff"):
         return diff_answer(call.repository, call.pull.merge_base(), call.pull.head_sha)
     return Answer(content=pull_shapes.pull_full(call.state, call.pull))
-
-
-def list_pulls(call: Call) -> Answer:
-    state, head = call.query.get("state", "open"), call.query.get("head")
-
-    def wanted(pull: PullRequest) -> bool:
-        label = f"{pull.head_repository.owner}:{pull.head_ref}"
-        return state in ("all", pull.state) and head in (None, label)
-
-    found = [pull for pull in reversed(call.repository.pulls.values()) if wanted(pull)]
-    return paged(call, found, lambda pull: pull_shapes.pull_simple(call.state, pull))
 
 
 def list_files(call: Call) -> Answer:
@@ -45,14 +33,8 @@ def list_files(call: Call) -> Answer:
     return paged(call, listed, shape)
 
 
-def get_issue(call: Call) -> Answer:
-    return Answer(content=pull_shapes.issue(call.state, call.pull))
-
-
 _REPO = "/repos/{owner}/{repo}"
 ROUTES = (
-    Route("GET", _REPO + "/pulls", list_pulls, "pull_requests=read"),
     Route("GET", _REPO + "/pulls/{number}", get_pull, "pull_requests=read"),
     Route("GET", _REPO + "/pulls/{number}/files", list_files, "pull_requests=read"),
-    Route("GET", _REPO + "/issues/{number}", get_issue, "issues=read; pull_requests=read"),
 )

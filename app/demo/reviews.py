@@ -55,13 +55,6 @@ class NewReview(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     comments: list[Spot] = []
 
 
-class NewReviewComment(Spot):
-    path: str | UnsetType = UNSET  # type: ignore[assignment]  # a reply has none
-    commit_id: str | UnsetType = UNSET
-    subject_type: Literal["line", "file"] = "line"
-    in_reply_to: int | UnsetType = UNSET
-
-
 class Submission(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     event: Event
     body: str = ""
@@ -97,20 +90,6 @@ def create_review(call: Call) -> Answer:
     return Answer(content=pull_shapes.review(call.state, review))
 
 
-def get_review(call: Call) -> Answer:
-    return Answer(content=pull_shapes.review(call.state, _review(call)))
-
-
-def update_review(call: Call) -> Answer:
-    review = _review(call)
-    refuse_others(call, review.author)
-    body = call.read(NewComment).body
-    if len(body) > BODY_MAX:
-        raise _unprocessable(BODY_TOO_LONG)
-    review.body = body
-    return Answer(content=pull_shapes.review(call.state, review))
-
-
 def delete_review(call: Call) -> Answer:
     review = _review(call)
     if review.state != "PENDING":
@@ -135,11 +114,6 @@ def submit_review(call: Call) -> Answer:
     return Answer(content=pull_shapes.review(call.state, review))
 
 
-def list_comments_of_review(call: Call) -> Answer:
-    found = call.state.comments_of(_review(call))
-    return paged(call, found, lambda item: pull_shapes.review_comment_of_review(call.state, item))
-
-
 def list_comments(call: Call) -> Answer:
     found = [
         comment
@@ -151,27 +125,15 @@ def list_comments(call: Call) -> Answer:
     return paged(call, found, lambda item: pull_shapes.review_comment(call.state, item))
 
 
-def create_comment(call: Call) -> Answer:
-    """Put one comment on the diff, wrapped into a review of its own, or reply to one."""
-    asked, pull = call.read(NewReviewComment), call.pull
-    if not isinstance(asked.in_reply_to, UnsetType):
-        return _reply(call, asked.in_reply_to, asked.body)
-    refuse_locked(pull)
-    _refuse_second_pending(call, pull)
-    if isinstance(asked.path, UnsetType) or isinstance(asked.commit_id, UnsetType):
-        raise Refused(422, 'Invalid request.\n\n"path" and "commit_id" must be supplied.')
-    checked_body(asked.body, "PullRequestReviewComment")
-    commit_id = _part_of(pull, asked.commit_id)
-    place = _place(pull.changes(commit_id), asked, whole_file=asked.subject_type == "file")
-    if isinstance(place, list):
-        raise Refused(422, "Validation Failed", errors=[_as_object(text) for text in place])
-    review = call.state.review(pull, call.login, "", commit_id=commit_id)
-    comment = call.state.review_comment(review, asked.body, place)
-    return Answer(status=201, content=pull_shapes.review_comment(call.state, comment))
-
-
 def create_reply(call: Call) -> Answer:
-    return _reply(call, call.number("comment"), call.read(NewComment).body)
+    top = call.state.review_comments.get(call.number("comment"))
+    if top is None or top.pull is not call.pull or top.in_reply_to is not None:
+        raise NotFound
+    refuse_locked(call.pull)
+    _refuse_second_pending(call, call.pull)
+    body = checked_body(call.read(NewComment).body, "PullRequestReviewComment")
+    reply = call.state.reply(top, call.login, body)
+    return Answer(status=201, content=pull_shapes.review_comment(call.state, reply))
 
 
 def get_comment(call: Call) -> Answer:
@@ -184,24 +146,6 @@ def update_comment(call: Call) -> Answer:
     comment.body = checked_body(call.read(NewComment).body, "PullRequestReviewComment")
     comment.updated_at = call.state.now()
     return Answer(content=pull_shapes.review_comment(call.state, comment))
-
-
-def delete_comment(call: Call) -> Answer:
-    comment = _comment(call)
-    refuse_others(call, comment.author)
-    del call.state.review_comments[comment.id]
-    return Answer(status=204)
-
-
-def _reply(call: Call, top_id: int, body: str) -> Answer:
-    top = call.state.review_comments.get(top_id)
-    if top is None or top.pull is not call.pull or top.in_reply_to is not None:
-        raise NotFound
-    refuse_locked(call.pull)
-    _refuse_second_pending(call, call.pull)
-    checked_body(body, "PullRequestReviewComment")
-    reply = call.state.reply(top, call.login, body)
-    return Answer(status=201, content=pull_shapes.review_comment(call.state, reply))
 
 
 def _check_event(
@@ -234,15 +178,11 @@ def _part_of(pull: PullRequest, commit_id: str | UnsetType) -> str:
     return commit_id
 
 
-def _place(
-    changes: Sequence[FileChange], spot: Spot, *, whole_file: bool = False
-) -> Place | list[str]:
+def _place(changes: Sequence[FileChange], spot: Spot) -> Place | list[str]:
     """Where the comment will stand, or why GitHub refuses it."""
     change = next((change for change in changes if change.path == spot.path), None)
     if change is None:
         return [BAD_PATH]
-    if whole_file:
-        return Place(path=change.path, subject_type="file")
     line, start = _given(spot.line), _given(spot.start_line)
     hunk = None if line is None else change.find(spot.side, line)
     if hunk is None or line is None:
@@ -268,15 +208,6 @@ def _place(
 
 def _given(number: int | UnsetType) -> int | None:
     return None if isinstance(number, UnsetType) else number
-
-
-def _as_object(text: str) -> dict[str, object]:
-    """The same refusal as the single-comment endpoint words it."""
-    field = "path" if text == BAD_PATH else "line" if "line" in text else "diff_hunk"
-    name = f"pull_request_review_thread.{field}"
-    words = text.replace(f"Pull request review thread {field.replace('_', ' ')}", name)
-    resource = "PullRequestReviewComment"
-    return {"resource": resource, "code": "custom", "field": name, "message": words}
 
 
 def _unprocessable(*errors: str) -> Refused:
@@ -314,15 +245,10 @@ _READ, _WRITE = "pull_requests=read", "pull_requests=write"
 ROUTES = (
     Route("GET", _PULL + "/reviews", list_reviews, _READ),
     Route("POST", _PULL + "/reviews", create_review, _WRITE),
-    Route("GET", _REVIEW, get_review, _READ),
-    Route("PUT", _REVIEW, update_review, _WRITE),
     Route("DELETE", _REVIEW, delete_review, _WRITE),
     Route("POST", _REVIEW + "/events", submit_review, _WRITE),
-    Route("GET", _REVIEW + "/comments", list_comments_of_review, _READ),
     Route("GET", _PULL + "/comments", list_comments, _READ),
-    Route("POST", _PULL + "/comments", create_comment, _WRITE),
     Route("POST", _PULL + "/comments/{comment}/replies", create_reply, _WRITE),
     Route("GET", _COMMENT, get_comment, _READ),
     Route("PATCH", _COMMENT, update_comment, _WRITE),
-    Route("DELETE", _COMMENT, delete_comment, _WRITE),
 )

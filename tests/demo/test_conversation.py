@@ -22,17 +22,15 @@ async def test_a_comment_of_the_app_says_so(client: Client, pull: PullRequest) -
     assert [c["body"] for c in (await client("GET", f"{REPO}/issues/1/comments")).json()] == [
         "Done!"
     ]
-    assert (await client("DELETE", path)).status_code == 204
-    assert (await client("GET", path)).status_code == 404
 
 
 async def test_peoples_comments_are_not_for_the_app_to_change(
     client: Client, state: State, pull: PullRequest
 ) -> None:
     path = f"{REPO}/issues/comments/{state.comment(pull, 'ann', 'Hello').id}"
-    assert (await client("GET", path)).json()["performed_via_github_app"] is None
+    [shown] = (await client("GET", f"{REPO}/issues/1/comments")).json()
+    assert shown["performed_via_github_app"] is None
     assert (await client("PATCH", path, {"body": "Bye"})).status_code == 403
-    assert (await client("DELETE", path)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -48,14 +46,13 @@ async def test_an_empty_or_endless_comment_is_refused(
 
 async def test_a_reaction_counts_once(client: Client, state: State, pull: PullRequest) -> None:
     comment = state.comment(pull, "ann", "@codex review")
-    path = f"{REPO}/issues/comments/{comment.id}"
-    first = await client("POST", path + "/reactions", {"content": "eyes"})
-    again = await client("POST", path + "/reactions", {"content": "eyes"})
+    path = f"{REPO}/issues/comments/{comment.id}/reactions"
+    first = await client("POST", path, {"content": "eyes"})
+    again = await client("POST", path, {"content": "eyes"})
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["id"] == again.json()["id"]
-    assert (await client("GET", path)).json()["reactions"]["eyes"] == 1
-    assert (await client("DELETE", f"{path}/reactions/{first.json()['id']}")).status_code == 204
-    assert (await client("GET", path + "/reactions")).json() == []
+    [shown] = (await client("GET", f"{REPO}/issues/1/comments")).json()
+    assert shown["reactions"]["eyes"] == 1
 
 
 async def test_reactions_go_to_issues_and_review_comments_but_not_to_pulls(

@@ -42,6 +42,7 @@ async def test_a_line_inside_a_hunk_takes_a_comment(
     answer = await client("POST", PULL + "/reviews", review_of(comment))
     assert answer.status_code == 200, answer.text
     [shown] = (await client("GET", PULL + "/comments")).json()
+    assert shown["diff_hunk"].startswith("@@ -")
     assert (shown["line"], shown["side"]) == (comment["line"], comment["side"])
     assert shown["user"]["login"] == "codex-review[bot]"
     assert shown["pull_request_review_id"] == answer.json()["id"]
@@ -135,13 +136,11 @@ async def test_a_pending_review_stands_in_the_way_of_all_else(
     assert pending.json()["state"] == "PENDING"
     assert "submitted_at" not in pending.json()
     assert (await client("GET", PULL + "/comments")).json() == []
-    single = {"path": "app.py", "body": "x", "line": 5, "commit_id": pull.head_sha}
     other = client.state.review(pull, "ann", "Hm.")
     said = client.state.review_comment(other, "Why?", Place(path="app.py", line=5))
     for path, body in (
         ("/reviews", draft),
         ("/reviews", review_of()),
-        ("/comments", single),
         (f"/comments/{said.id}/replies", {"body": "x"}),
     ):
         refused = await client("POST", PULL + path, body)
@@ -159,7 +158,7 @@ async def test_a_pending_review_is_seen_by_its_author_only(
 ) -> None:
     review = state.review(pull, "ann", "Not yet.", review_state="PENDING")
     assert (await client("GET", PULL + "/reviews")).json() == []
-    assert (await client("GET", f"{PULL}/reviews/{review.id}")).status_code == 404
+    assert (await client("DELETE", f"{PULL}/reviews/{review.id}")).status_code == 404
     seen = await client("GET", PULL + "/reviews", token=state.personal_token("ann"))
     assert [item["id"] for item in seen.json()] == [review.id]
 
@@ -168,15 +167,6 @@ async def test_a_deleted_draft_leaves_nothing(client: Client, pull: PullRequest)
     made = await client("POST", PULL + "/reviews", {"comments": [on(5)]})
     assert (await client("DELETE", f"{PULL}/reviews/{made.json()['id']}")).status_code == 200
     assert (client.state.reviews, client.state.review_comments) == ({}, {})
-
-
-async def test_the_body_of_a_review_can_be_edited(
-    client: Client, pull: PullRequest, review_of: ReviewOf
-) -> None:
-    made = (await client("POST", PULL + "/reviews", review_of())).json()
-    path = f"{PULL}/reviews/{made['id']}"
-    assert (await client("PUT", path, {"body": "Better."})).json()["body"] == "Better."
-    assert (await client("GET", path)).json()["body"] == "Better."
 
 
 @pytest.mark.parametrize(
@@ -206,36 +196,6 @@ async def test_a_locked_conversation_takes_no_comment(
         assert answer.json()["message"] == "Unable to create comment because issue is locked."
 
 
-async def test_the_comments_of_a_review_are_listed_without_their_line(
-    client: Client, pull: PullRequest, review_of: ReviewOf
-) -> None:
-    made = (await client("POST", PULL + "/reviews", review_of(on(5), on(31)))).json()
-    listed = (await client("GET", f"{PULL}/reviews/{made['id']}/comments")).json()
-    assert [("line" in item, item["position"]) for item in listed] == [(False, 5), (False, 13)]
-    assert listed[0]["diff_hunk"].endswith("\n-line 5\n+line five")
-
-
-async def test_a_single_comment_is_a_review_of_its_own(client: Client, pull: PullRequest) -> None:
-    body = {**on(5), "commit_id": pull.head_sha}
-    made = await client("POST", PULL + "/comments", body)
-    assert made.status_code == 201
-    [review] = (await client("GET", PULL + "/reviews")).json()
-    assert review["id"] == made.json()["pull_request_review_id"]
-    refused = await client("POST", PULL + "/comments", {**body, "line": 20})
-    assert refused.json()["errors"][0] == {
-        "resource": "PullRequestReviewComment",
-        "code": "custom",
-        "field": "pull_request_review_thread.line",
-        "message": "pull_request_review_thread.line must be part of the diff",
-    }
-
-
-async def test_a_comment_on_a_whole_file_needs_no_line(client: Client, pull: PullRequest) -> None:
-    body = {"path": "new.py", "body": "x", "commit_id": pull.head_sha, "subject_type": "file"}
-    made = (await client("POST", PULL + "/comments", body)).json()
-    assert (made["subject_type"], made["diff_hunk"], made["line"]) == ("file", "", 1)
-
-
 async def test_a_reply_goes_to_the_top_of_a_thread_only(
     client: Client, pull: PullRequest, review_of: ReviewOf
 ) -> None:
@@ -247,7 +207,7 @@ async def test_a_reply_goes_to_the_top_of_a_thread_only(
     assert (await client("POST", deeper, {"body": "No."})).status_code == 404
 
 
-async def test_a_comment_is_edited_and_deleted_by_its_author_only(
+async def test_a_comment_is_edited_by_its_author_only(
     client: Client, state: State, pull: PullRequest, review_of: ReviewOf
 ) -> None:
     await client("POST", PULL + "/reviews", review_of(on(5)))
@@ -256,8 +216,7 @@ async def test_a_comment_is_edited_and_deleted_by_its_author_only(
     path = "/repos/acme/shop/pulls/comments/"
     assert (await client("PATCH", f"{path}{ours['id']}", {"body": "Fixed."})).status_code == 200
     assert (await client("PATCH", f"{path}{theirs.id}", {"body": "Hm."})).status_code == 403
-    assert (await client("DELETE", f"{path}{ours['id']}")).status_code == 204
-    assert (await client("GET", f"{path}{ours['id']}")).status_code == 404
+    assert (await client("GET", f"{path}{ours['id']}")).json()["body"] == "Fixed."
 
 
 @pytest.mark.parametrize(
