@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.demo.deliveries import deliver
-from app.demo.events import base_event
 from app.demo.state import AppIdentity, new_app
 from tests.disk import rows
+from tests.events import base_event
 from tests.model_server import Question, Reply, Script, slow
 from tests.world import World, answer, build_world, finding, finds, receipt
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.demo.events import base_event
 from app.demo.faults import Fault
 from app.demo.records import CheckRun
 from app.demo.state import AppIdentity, new_app
+from tests.events import base_event
 from tests.model_server import Script
 from tests.world import World, build_world, finding, finds, receipt
 

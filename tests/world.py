@@ -17,18 +17,7 @@ from jsonschema import Draft202012Validator
 
 from app.bootstrap import INTERVALS, SystemClock, running
 from app.demo.deliveries import deliver
-from app.demo.events import (
-    Event,
-    check_run_event,
-    check_suite_event,
-    comment_event,
-    label_event,
-    merge_group_event,
-    pull_event,
-    push_event,
-    review_comment_event,
-    review_event,
-)
+from app.demo.events import Event, comment_event, pull_event, push_event
 from app.demo.github import create_app
 from app.demo.records import (
     CheckRun,
@@ -47,6 +36,14 @@ from app.review.config import CONFIG_PATH
 from app.review.receipt import receipt_schema
 from app.settings import read_settings
 from tests.disk import has_unfinished_jobs
+from tests.events import (
+    check_run_event,
+    check_suite_event,
+    label_event,
+    merge_group_event,
+    review_comment_event,
+    review_event,
+)
 from tests.judges import agree, is_second_look
 from tests.model_server import BASE_URL, ModelServer, Reply, Script
 

@@ -7,7 +7,7 @@ with `date_header=False` (the stand-in tells its own time).
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -25,7 +25,6 @@ from app.demo import (
     deliveries,
     graphql,
     pulls,
-    registering,
     reviews,
 )
 from app.demo.call import Answer, Call, NotFound, Refused, Route
@@ -37,7 +36,6 @@ API_VERSIONS = ("", "2022-11-28", "2026-03-10")
 
 # Literal paths go before those with a parameter in the same place.
 ROUTES = (
-    *registering.ROUTES,
     *deliveries.ROUTES,
     *graphql.ROUTES,
     *auth.ROUTES,
@@ -51,11 +49,11 @@ ROUTES = (
 _BY_NAME, _BY_ID = "/repos/{owner}/{repo}", "/repositories/{repository_id}"
 
 
-def create_app(state: State) -> Starlette:
-    """Serve a state."""
+def create_app(state: State, more: Sequence[Route] = ()) -> Starlette:
+    """Serve a state; `more` are routes that only some stories need."""
     routes = [
         HttpRoute(path, _endpoint(state, route), methods=[route.method])
-        for route in (*ROUTES, *registering.PAGES)
+        for route in (*more, *ROUTES)
         for path in _paths(route)
     ]
     app = Starlette(

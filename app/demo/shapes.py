@@ -283,40 +283,7 @@ def check_run(state: State, run: CheckRun) -> Json:
         },
         "check_suite": {"id": run.suite.id},
         "app": {**app(state), "id": run.app_id},
-        "pull_requests": _pulls_of(state, run.suite),
-    }
-
-
-def check_suite(state: State, suite: CheckSuite) -> Json:
-    item = suite.repository
-    runs = [run for run in state.check_runs.values() if run.suite is suite]
-    url = f"{repository_url(state, item)}/check-suites/{suite.id}"
-    head = item.git.describe(suite.head_sha)
-    who = {"name": "Stand-in", "email": "standin@example.com"}
-    return {
-        "id": suite.id,
-        "node_id": node_id("CS", suite.id),
-        "head_branch": suite.head_branch,
-        "head_sha": suite.head_sha,
-        "status": "completed" if all(run.conclusion for run in runs) else "in_progress",
-        "conclusion": None,
-        "url": url,
-        "before": None,
-        "after": suite.head_sha,
-        "pull_requests": _pulls_of(state, suite),
-        "app": app(state),
-        **each("created_at updated_at", stamp(suite.created_at)),
-        "repository": repository(state, item),
-        "head_commit": {
-            "id": head.sha,
-            "tree_id": head.tree,
-            "message": head.message,
-            "timestamp": stamp(head.at),
-            "author": who,
-            "committer": who,
-        },
-        "latest_check_runs_count": len(runs),
-        "check_runs_url": f"{url}/check-runs",
+        "pull_requests": pulls_of(state, run.suite),
     }
 
 
@@ -339,7 +306,7 @@ def delivery(item: Delivery) -> Json:
     }
 
 
-def _pulls_of(state: State, suite: CheckSuite) -> list[Json]:
+def pulls_of(state: State, suite: CheckSuite) -> list[Json]:
     """The pull requests of a suite; empty for heads in forks, as on GitHub."""
 
     def end(item: Repository, ref: str, sha: str) -> Json:

@@ -18,6 +18,16 @@ from app.demo.github import ROUTES, create_app
 from app.demo.records import Place, PullRequest
 from app.demo.state import State, new_app
 from tests.conformance.description import Description
+from tests.events import (
+    check_run_event,
+    check_suite_event,
+    installation_event,
+    label_event,
+    merge_group_event,
+    review_comment_event,
+    review_event,
+)
+from tests.registering import CONVERSIONS
 
 REPO = "/repos/acme/shop"
 LINES = "".join(f"line {number}\n" for number in range(1, 41))
@@ -46,7 +56,7 @@ def pull(state: State) -> PullRequest:
 
 @pytest.fixture
 async def http(state: State) -> AsyncGenerator[httpx.AsyncClient, None]:
-    transport = httpx.ASGITransport(app=create_app(state))
+    transport = httpx.ASGITransport(app=create_app(state, [CONVERSIONS]))
     async with httpx.AsyncClient(transport=transport, base_url="https://api.github.com") as client:
         yield client
 
@@ -191,7 +201,9 @@ async def test_every_route_answers_as_described(
             for problem in description.problems(request)
         ]
     assert problems == []
-    offered = {(route.method, re.sub(r"\{[\w:]+\}", "{}", route.path)) for route in ROUTES}
+    offered = {
+        (route.method, re.sub(r"\{[\w:]+\}", "{}", route.path)) for route in (CONVERSIONS, *ROUTES)
+    }
     assert touched == offered - NOT_DESCRIBED
 
 
@@ -273,13 +285,13 @@ def test_a_payload_has_all_that_githubs_example_has(
         "issue_comment.created": events.comment_event(state, state.comment(pull, "ann", "x")),
         "pull_request.opened": events.pull_event(state, pull, "opened"),
         "pull_request.synchronize": events.push_event(state, pull, before),
-        "pull_request.labeled": events.label_event(state, pull, "wip", "ann"),
-        "merge_group.checks_requested": events.merge_group_event(state, pull),
-        "pull_request_review.submitted": events.review_event(state, review),
-        "pull_request_review_comment.created": events.review_comment_event(state, comment),
-        "check_run.rerequested": events.check_run_event(state, run, "ann"),
-        "check_run.requested_action": events.check_run_event(state, run, "ann", button="again"),
-        "check_suite.rerequested": events.check_suite_event(state, run.suite, "ann"),
-        "installation.created": events.installation_event(state, installation),
+        "pull_request.labeled": label_event(state, pull, "wip", "ann"),
+        "merge_group.checks_requested": merge_group_event(state, pull),
+        "pull_request_review.submitted": review_event(state, review),
+        "pull_request_review_comment.created": review_comment_event(state, comment),
+        "check_run.rerequested": check_run_event(state, run, "ann"),
+        "check_run.requested_action": check_run_event(state, run, "ann", button="again"),
+        "check_suite.rerequested": check_suite_event(state, run.suite, "ann"),
+        "installation.created": installation_event(state, installation),
     }[name]
     assert (f"{made.name}.{made.action}", lacking(example, made.payload)) == (name, set())

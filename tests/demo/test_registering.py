@@ -10,6 +10,7 @@ import pytest
 
 from app.demo.github import create_app
 from app.demo.state import State, new_app
+from tests.registering import ROUTES
 
 pytestmark = pytest.mark.anyio
 NEW = "/settings/apps/new"
@@ -29,7 +30,7 @@ def state(tmp_path: Path) -> State:
 
 
 def browser(state: State) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(state))
+    transport = httpx.ASGITransport(create_app(state, ROUTES))
     return httpx.AsyncClient(transport=transport, base_url=state.api_url)
 
 

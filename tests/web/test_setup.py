@@ -20,6 +20,7 @@ from app.demo.faults import Fault
 from app.demo.github import create_app
 from app.demo.state import State, new_app
 from app.settings import Settings, read_settings
+from tests.registering import ROUTES
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ class Place:
         return httpx.AsyncClient(transport=httpx.ASGITransport(front.app), base_url=HERE)
 
     def github(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(self.state)))
+        return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(self.state, ROUTES)))
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[Front]:

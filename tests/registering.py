@@ -16,9 +16,9 @@ import msgspec
 from app.demo import shapes
 from app.demo.call import Answer, Call, NotFound, Refused, Route, parse_json
 from app.demo.deliveries import deliver
-from app.demo.events import installation_event
 from app.demo.records import Hook, Installation
 from app.demo.state import AppIdentity, State, new_app
+from tests.events import installation_event
 
 CODE_LIFE_S = 3_600
 NAME_MAX = 34
@@ -161,8 +161,9 @@ def _redirect(url: str) -> Answer:
 _NEW, _NEW_IN = "/settings/apps/new", "/organizations/{org}/settings/apps/new"
 _INSTALL = "/apps/{slug}/installations/new"
 
-ROUTES = (Route("POST", "/app-manifests/{code}/conversions", convert, ""),)
-PAGES = (
+CONVERSIONS = Route("POST", "/app-manifests/{code}/conversions", convert, "")
+ROUTES = (
+    CONVERSIONS,
     Route("POST", _NEW, ask_person, ""),
     Route("POST", _NEW_IN, ask_person, ""),
     Route("POST", f"{_NEW}/create", create, ""),
@@ -170,4 +171,3 @@ PAGES = (
     Route("GET", _INSTALL, ask_for_place, ""),
     Route("POST", _INSTALL, install, ""),
 )
-"""What people see in a browser; the rest is for programs."""
