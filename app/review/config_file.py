@@ -1,11 +1,11 @@
 """Reads configuration files, the weaker ones first: what is good holds, what is wrong is told.
 
-Knows the keys of `.github/codex-review.yml` in one table, from which the JSON schema for editors
-comes too. A file never stops a review: a broken key has the value of a weaker layer.
+Knows the keys of `.github/codex-review.yml` in one table. A file never stops a review: a broken key
+has the value of a weaker layer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -38,7 +38,6 @@ from app.review.config_kinds import (
     Told,
     Words,
     entries,
-    spelled,
     take,
 )
 from app.review.focus import ALIASES
@@ -85,74 +84,29 @@ _INSTRUCTION = Record({"path": _GLOB, "text": _ADVICE}, Instruction, required=("
 _SUPPRESSION = Record({"area": _AREA, "path": _GLOB, "about": _ABOUT}, Suppression)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What a key may be, and what it means."""
-
-    kind: Kind
-    help: str
-
-
-KEYS: Mapping[str, Key] = {
-    "review.automatic": Key(
-        Many(_EVENT, "events", 20, keeps_good=True),
-        "Events that start a review by themselves; with none, people ask for reviews.",
-    ),
-    "review.automatic_for": Key(
-        Words(_words(AutomaticFor)),
-        "Whose pull requests are reviewed automatically: people with at least this permission.",
-    ),
-    "review.focus": Key(Many(_AREA, "areas", 50, least=1), "The areas that are reviewed."),
-    "review.min_priority": Key(_PRIORITY, "What is reported, at least, when a person asked."),
-    "review.min_priority_automatic": Key(
-        _PRIORITY, "What is reported, at least, when nobody asked."
-    ),
-    "review.max_comments": Key(
-        Number(0, 50, is_whole=True),
-        "Comments on lines in one review, P0 not counted; the rest goes to the summary.",
-    ),
-    "review.fail_on": Key(_THRESHOLD, "Open findings of this priority or above fail the check."),
-    "review.fail_on_error": Key(
-        Flag(), "A review that is partial, failed or out of credit fails the check too."
-    ),
-    "review.drafts": Key(Flag(), "Drafts are reviewed automatically too."),
-    "review.branches": Key(
-        Many(_GLOB, "patterns", 50), "Automatic reviews: only into branches that match."
-    ),
-    "review.ignore_authors": Key(
-        Many(_LOGIN, "logins", 100), "Automatic reviews: not of these people's pull requests."
-    ),
-    "review.skip_labels": Key(
-        Many(_LABEL, "labels", 50), "Automatic reviews: not with one of these labels."
-    ),
-    "review.language": Key(_LANGUAGE, "The language that findings are written in."),
-    "review.check_name": Key(_CHECK, "The name of the check, as branch protection knows it."),
-    "paths.ignore": Key(
-        Many(_GLOB, "patterns", 100, keeps_good=True),
-        "Files not to review, beside lock files, minified, vendored, binary and generated ones.",
-    ),
-    "paths.never_send": Key(
-        Many(_GLOB, "patterns", 100, keeps_good=True, protects=True),
-        "Files that no model may see, beside `.env*`, `*.pem`, `*.key` and the like. What the "
-        "organisation or the server names stays withheld.",
-    ),
-    "paths.instructions": Key(
-        Many(_INSTRUCTION, "instructions", 50, keeps_good=True),
-        "What the model should know about files that match.",
-    ),
-    "suppress": Key(
-        Many(_SUPPRESSION, "rules", 100, keeps_good=True),
-        "Findings that nobody wants: by area, path and what they are about.",
-    ),
-    "who.may_command": Key(
-        Words(_words(MayCommand)),
-        "Who may command: people with at least this permission; `author`: the author as well.",
-    ),
-    "who.bots": Key(Many(_LOGIN, "logins", 100), "Bots that may command."),
-    "model.name": Key(_MODEL, "One of the server's models; empty: the server's choice."),
-    "limits.usd_per_review": Key(
-        Number(0, 10_000), "Dollars that a review may cost; it may only lower the server's limit."
-    ),
+KEYS: Mapping[str, Kind] = {
+    "review.automatic": Many(_EVENT, "events", 20, keeps_good=True),
+    "review.automatic_for": Words(_words(AutomaticFor)),
+    "review.focus": Many(_AREA, "areas", 50, least=1),
+    "review.min_priority": _PRIORITY,
+    "review.min_priority_automatic": _PRIORITY,
+    "review.max_comments": Number(0, 50, is_whole=True),
+    "review.fail_on": _THRESHOLD,
+    "review.fail_on_error": Flag(),
+    "review.drafts": Flag(),
+    "review.branches": Many(_GLOB, "patterns", 50),
+    "review.ignore_authors": Many(_LOGIN, "logins", 100),
+    "review.skip_labels": Many(_LABEL, "labels", 50),
+    "review.language": _LANGUAGE,
+    "review.check_name": _CHECK,
+    "paths.ignore": Many(_GLOB, "patterns", 100, keeps_good=True),
+    "paths.never_send": Many(_GLOB, "patterns", 100, keeps_good=True, protects=True),
+    "paths.instructions": Many(_INSTRUCTION, "instructions", 50, keeps_good=True),
+    "suppress": Many(_SUPPRESSION, "rules", 100, keeps_good=True),
+    "who.may_command": Words(_words(MayCommand)),
+    "who.bots": Many(_LOGIN, "logins", 100),
+    "model.name": _MODEL,
+    "limits.usd_per_review": Number(0, 10_000),
 }
 """The keys, in the order of the README's table. Each sets the field of `Config` of its name."""
 
@@ -195,32 +149,6 @@ def field_of(key: str) -> str:
     return "model" if key == _OFFERED else key.rpartition(".")[2]
 
 
-def config_schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of a file, for editors."""
-    top: dict[str, Any] = {
-        "version": {"title": "version", "description": "Always 1.", "const": VERSION}
-    }
-    for name, key in KEYS.items():
-        section, _, leaf = name.rpartition(".")
-        shape = {"title": name, "description": key.help, **key.kind.schema()}
-        if name != _LIMITED:
-            shape["default"] = spelled(getattr(DEFAULTS, field_of(name)))
-        properties = top
-        if section:
-            properties = top.setdefault(section, _object(section))["properties"]
-        properties[leaf] = shape
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_object("codex-review"),
-        "description": "How pull requests are reviewed; from the default branch.",
-        "properties": top,
-    }
-
-
-def _object(title: str) -> dict[str, Any]:
-    return {"title": title, "type": "object", "properties": {}, "additionalProperties": False}
-
-
 def _read_layer(layer: Layer, ceilings: Ceilings) -> tuple[dict[str, Any], tuple[Mistake, ...]]:
     """Return what is good in one file (dotted key → value), and what is not."""
     text = decode(layer.raw)
@@ -230,7 +158,7 @@ def _read_layer(layer: Layer, ceilings: Ceilings) -> tuple[dict[str, Any], tuple
     for name, node, is_clear in _leaves(document, told):
         if not is_clear and name != _ADDS_UP:
             continue
-        value: Any = take(KEYS[name].kind, node, name, told)
+        value: Any = take(KEYS[name], node, name, told)
         if value is BROKEN or not _is_allowed(name, value, node, ceilings, told):
             continue
         values[name] = (*values.get(name, ()), *value) if name == _ADDS_UP else value

@@ -1,4 +1,4 @@
-"""What a value of the configuration may be: a kind reads a node, and tells editors the same.
+"""What a value of the configuration may be: each kind reads a node.
 
 Knows shapes, bounds and how a mistake is told; which keys there are stands in `config_file.py`.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.review.config import Mistake
 from app.review.text import plain_line
@@ -112,9 +112,6 @@ class Kind(Protocol):
     def read(self, node: Node, key: str, told: Told) -> object:
         """Return the value; what is wrong is told."""
 
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON schema of what `read` takes, in its usual spelling."""
-
 
 def take(kind: Kind, node: Node, key: str, told: Told) -> object:
     """Read a node that may have a flaw: then it has no effect."""
@@ -174,9 +171,6 @@ class Flag:
             return _FLAGS[node.text]
         return told.wrong(node, key, "true or false", meant=_FLAG_SLIPS)
 
-    def schema(self) -> dict[str, Any]:
-        return {"type": "boolean"}
-
 
 @dataclass(frozen=True, slots=True)
 class Number:
@@ -194,10 +188,6 @@ class Number:
                 return value
         what = "a whole number" if self.is_whole else "a number"
         return told.wrong(node, key, f"{what} from {self.least} to {self.most}")
-
-    def schema(self) -> dict[str, Any]:
-        kind = "integer" if self.is_whole else "number"
-        return {"type": kind, "minimum": self.least, "maximum": self.most}
 
 
 # No control characters, no line ends, nothing that reorders or hides what a reader sees.
@@ -237,9 +227,6 @@ class Text:
         """Say whether text is of this shape."""
         return len(node.text) <= self.most and re.search(self.pattern, node.text) is not None
 
-    def schema(self) -> dict[str, Any]:
-        return {"type": "string", "maxLength": self.most, "pattern": self.pattern}
-
 
 def _is_no_text(text: str) -> bool:
     return text in _NULL or text in _FLAGS or _LOOKS_LIKE_A_NUMBER.fullmatch(text) is not None
@@ -262,15 +249,8 @@ class Words:
             if self.free and self.free.fits(node):
                 return node.text
         meant = {word: str(spelled(value)) for word, value in self.words.items()}
-        return told.wrong(node, key, _or(self._names()), meant={**meant, **self.slips})
-
-    def schema(self) -> dict[str, Any]:
-        words = {"enum": [spelled(value) for value in dict.fromkeys(self.words.values())]}
-        return {"anyOf": [words, self.free.schema()]} if self.free else words
-
-    def _names(self) -> list[str]:
-        names = [str(spelled(value)) for value in dict.fromkeys(self.words.values())]
-        return [*names, self.free.what] if self.free else names
+        names = list(dict.fromkeys(meant.values())) + ([self.free.what] if self.free else [])
+        return told.wrong(node, key, _or(names), meant={**meant, **self.slips})
 
 
 def _or(names: Collection[str]) -> str:
@@ -319,10 +299,6 @@ class Many:
             return BROKEN
         return _tuple(values) if values else ()
 
-    def schema(self) -> dict[str, Any]:
-        least = {"minItems": self.least} if self.least else {}
-        return {"type": "array", "items": self.item.schema(), **least, "maxItems": self.most}
-
 
 def _tuple(values: Iterable[object]) -> object:
     """Return the values that are good, each once; BROKEN where there are none."""
@@ -349,11 +325,6 @@ class Record:
         if missing if self.required else not found:
             return told.tell(node, key, f"expected {self._said(missing)} here")
         return BROKEN if unclear or BROKEN in values.values() else self.make(**values)
-
-    def schema(self) -> dict[str, Any]:
-        properties = {name: kind.schema() for name, kind in self.fields.items()}
-        needs = {"required": list(self.required)} if self.required else {"minProperties": 1}
-        return {"type": "object", "properties": properties, **needs, "additionalProperties": False}
 
     def _said(self, names: list[str]) -> str:
         return (" and " if self.required else " or ").join(names)

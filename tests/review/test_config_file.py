@@ -22,16 +22,15 @@ from app.review.config import (
     MayCommand,
     Suppression,
 )
-from app.review.config_file import KEYS, SERVER, config_schema, field_of, read_config
+from app.review.config_file import KEYS, SERVER, field_of, read_config
 from app.review.config_kinds import MAX_TOLD
 from app.review.focus import Area
 from app.review.globs import compile_globs
 from app.review.priority import Priority
-from tests.conftest import CHECKOUT
+from tests.config_schema import FILE, WITHOUT_DEFAULT, config_schema
 from tests.golden import assert_golden
 
-SCHEMA = CHECKOUT / ".github" / "codex-review.schema.json"
-VALIDATOR = jsonschema.Draft202012Validator(config_schema())
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(FILE.read_text("utf-8")))
 
 OFFERED = Ceilings(models=("small", "big"))
 
@@ -567,7 +566,7 @@ def test_no_bytes_stop_a_review(raw: bytes) -> None:
 
 def test_the_schema_for_editors_is_that_of_the_parser() -> None:
     jsonschema.Draft202012Validator.check_schema(config_schema())
-    assert_golden(str(SCHEMA), json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    assert_golden(str(FILE), json.dumps(config_schema(), indent=2, ensure_ascii=False))
 
 
 def test_the_schema_and_the_table_know_every_field_once() -> None:
@@ -588,4 +587,4 @@ def test_each_default_in_the_schema_is_the_parser_s() -> None:
             )
             assert read(text) == Configured(sources=((name, "repo"),)), text
         else:
-            assert name == "limits.usd_per_review"
+            assert name == WITHOUT_DEFAULT

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.review.config import Ceilings, Layer
-from app.review.config_file import config_schema, read_config
+from app.review.config_file import read_config
+from tests.config_schema import config_schema
 
 VALIDATOR = jsonschema.Draft202012Validator(config_schema())
 
