@@ -35,27 +35,15 @@ def open_orders(orders):
     return [order for order in orders if order.lines]
 '''
 
-_ORDERS_HEAD = '''\
-"""Orders and their lines."""
-
-
-class Order:
-    def __init__(self, customer, lines):
-        self.customer = customer
-        self.lines = lines
-
-    def total(self):
-        return sum(line.price * line.amount for line in self.lines)
-
-
-def open_orders(orders):
-    return [order for order in orders if order.lines]
-
+_ORDERS_HEAD = (
+    _ORDERS
+    + """
 
 def collect(order, seen=[]):
     seen.append(order)
     return seen
-'''
+"""
+)
 
 _DISCOUNT_HEAD = '''\
 """Discounts: customers get 10 percent off from 100 euros on, never more than 50 euros."""
@@ -79,13 +67,10 @@ def delete_order(user, store, order_id):
     store.delete(order_id)
 '''
 
-_API_HEAD = '''\
-"""What the shop answers."""
-
-
-def delete_order(user, store, order_id):
-    store.delete(order_id)
-'''
+_CHECK = """\
+    if not user.may_delete(order_id):
+        raise PermissionError(order_id)
+"""
 
 _REPORT = '''\
 """The monthly report."""
@@ -117,16 +102,6 @@ import subprocess
 
 def export(name, folder):
     subprocess.run(f"tar czf {name}.tar.gz {folder}", shell=True, check=True)
-'''
-
-_EXPORT_FIXED = '''\
-"""Writes all orders of a customer into an archive."""
-
-import subprocess
-
-
-def export(name, folder):
-    subprocess.run(["tar", "czf", f"{name}.tar.gz", "--", folder], check=True)
 '''
 
 _MAIL_HEAD = f'''\
@@ -167,7 +142,7 @@ BASE: Files = {
 }
 
 HEAD: Files = {
-    "shop/api.py": _API_HEAD,
+    "shop/api.py": _API.replace(_CHECK, ""),
     "shop/discount.py": _DISCOUNT_HEAD,
     "shop/export.py": _EXPORT_HEAD,
     "shop/mail.py": _MAIL_HEAD,
@@ -177,7 +152,10 @@ HEAD: Files = {
 }
 
 FIX: Files = {
-    "shop/export.py": _EXPORT_FIXED,
+    "shop/export.py": _EXPORT_HEAD.replace(
+        'f"tar czf {name}.tar.gz {folder}", shell=True',
+        '["tar", "czf", f"{name}.tar.gz", "--", folder]',
+    ),
     "shop/report.py": _REPORT_HEAD.replace(".join(row)", ".join(rows)"),
 }
 

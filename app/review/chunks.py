@@ -324,7 +324,7 @@ class _Splits:
 def _split(hunk: HunkToShow, room: float) -> Iterator[_Part]:
     """Cut a hunk between lines wherever the next one would not fit; each part holds a change."""
     heading = _file_heading(hunk.file)
-    title = f"@@ {_one_line(hunk.hunk.section)}".rstrip()
+    title = f"@@ {shown_name(hunk.hunk.section)}".rstrip()
     room -= weight(f"\n{heading}\n{title} (continued)\n\n")
     lines: list[_ShownLine] = []
     size = 0.0
@@ -359,17 +359,12 @@ def _part(hunk: HunkToShow, heading: str, title: str, lines: list["_ShownLine"])
 def _file_heading(file: FileDiff) -> str:
     status = file.status.value
     if file.status in (Status.RENAMED, Status.COPIED) and file.old_path is not None:
-        status = f"{status} from {_one_line(file.old_path)}"
+        status = f"{status} from {shown_name(file.old_path)}"
     return f"## File: {shown_name(file.path)} ({status})"
 
 
-def shown_name(path: str) -> str:
-    """Return a file's name as a question shows it: one line, masked, nothing in it invisible."""
-    return _one_line(path)
-
-
-def _one_line(text: str) -> str:
-    """Make a name or a section safe to stand in a heading."""
+def shown_name(text: str) -> str:
+    """Return a name as a question shows it: one line, masked, nothing in it invisible."""
     return visible(mask(text[:_MAX_NAME])).replace("\n", "<U+000A>")
 
 

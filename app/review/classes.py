@@ -192,18 +192,17 @@ def classify(file: FileDiff, attributes: Attributes = ()) -> FileClass:
 
 def is_reviewable(file_class: FileClass) -> bool:
     """Say whether a person wrote the lines of such a file."""
-    return file_class not in _NOT_REVIEWABLE
+    return file_class not in NOT_REVIEWABLE
 
 
-_NOT_REVIEWABLE = frozenset(
-    (
-        FileClass.LOCK_FILE,
-        FileClass.GENERATED,
-        FileClass.VENDORED,
-        FileClass.MINIFIED,
-        FileClass.BINARY,
-    )
+NOT_REVIEWABLE = (
+    FileClass.LOCK_FILE,
+    FileClass.GENERATED,
+    FileClass.VENDORED,
+    FileClass.MINIFIED,
+    FileClass.BINARY,
 )
+"""Each of these is a reason, in the same word, why lines were not shown."""
 
 
 def _line_attributes(line: str) -> Iterator[Attribute]:

@@ -11,7 +11,13 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from app.review.chunks import Chunk, Chunks, HunkToShow, Place, make_chunks
-from app.review.classes import Attributes, FileClass, classify, parse_attributes
+from app.review.classes import (
+    NOT_REVIEWABLE,
+    Attributes,
+    FileClass,
+    classify,
+    parse_attributes,
+)
 from app.review.config import Config
 from app.review.diff import Damaged, Diff, FileDiff, Hunk, hunk_key
 from app.review.event import Request
@@ -61,25 +67,8 @@ class Reason(StrEnum):
         return self not in _NOTHING_TO_REVIEW
 
 
-_NOTHING_TO_REVIEW = frozenset(
-    (
-        Reason.IGNORED,
-        Reason.LOCK_FILE,
-        Reason.GENERATED,
-        Reason.VENDORED,
-        Reason.MINIFIED,
-        Reason.BINARY,
-        Reason.NO_LINES,
-    )
-)
-
-_REASON_OF_CLASS = {
-    FileClass.LOCK_FILE: Reason.LOCK_FILE,
-    FileClass.GENERATED: Reason.GENERATED,
-    FileClass.VENDORED: Reason.VENDORED,
-    FileClass.MINIFIED: Reason.MINIFIED,
-    FileClass.BINARY: Reason.BINARY,
-}
+_REASON_OF_CLASS = {file_class: Reason(file_class.value) for file_class in NOT_REVIEWABLE}
+_NOTHING_TO_REVIEW = {Reason.IGNORED, Reason.NO_LINES, *_REASON_OF_CLASS.values()}
 
 
 @dataclass(frozen=True, slots=True)
