@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.demo.faults import Fault, RecordedRequest, expired_token, secondary_limit
+from app.demo.faults import Fault, RecordedRequest
 from app.demo.state import AppIdentity, new_app
+from tests.faults import expired_token, secondary_limit
 from tests.hurried import hurry
 from tests.model_server import Question, Reply
 from tests.outcome import Outcome, read_outcome

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from app.demo.faults import Fault, secondary_limit
+from app.demo.faults import Fault
 from app.demo.records import Place, ReviewComment
 from app.demo.state import AppIdentity, new_app
 from tests.disk import rows
+from tests.faults import secondary_limit
 from tests.hurried import hurry
 from tests.judges import agree, is_second_look, refuse
 from tests.model_server import Question, Reply

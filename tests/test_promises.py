@@ -27,11 +27,12 @@ from hypothesis.stateful import (
 )
 
 from app.demo.deliveries import redeliver
-from app.demo.faults import Fault, secondary_limit
+from app.demo.faults import Fault
 from app.demo.records import IssueComment
 from app.demo.state import new_app
 from app.review.marker import CommentMarker, ReviewMarker, parse_markers
 from tests.disk import has_unfinished_jobs, rows
+from tests.faults import secondary_limit
 from tests.hurried import hurry
 from tests.model_server import Question, Reply
 from tests.outcome import is_question

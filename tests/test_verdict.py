@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.demo.faults import Fault, primary_limit
+from app.demo.faults import Fault
 from app.demo.records import CheckRun, PullRequest
 from app.demo.state import AppIdentity, State, new_app
 from app.review.priority import Priority
@@ -14,6 +14,7 @@ from app.review.receipt import MIN_LIMIT, Receipt, encode_receipt
 from app.review.receipt import State as Verdict
 from tests.builders import make_receipt, make_receipt_finding
 from tests.command_line import SETTINGS, Terminal, served
+from tests.faults import primary_limit
 
 pytestmark = pytest.mark.slow
 

@@ -38,18 +38,11 @@ class Annotation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
     raw_details: str | None = None
 
 
-class Image(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    alt: str
-    image_url: str
-    caption: str | None = None
-
-
 class Output(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     summary: str
     title: str | None = None
     text: str | None = None
     annotations: list[Annotation] = []
-    images: list[Image] = []
 
 
 class Action(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -74,11 +74,6 @@ def list_deliveries(call: Call) -> Answer:
         newest = [
             item for item in newest if item.id <= int(call.query["cursor"].removeprefix("v1_"))
         ]
-    match call.query.get("status"):
-        case "success":
-            newest = [item for item in newest if item.status_code < 400]
-        case "failure":
-            newest = [item for item in newest if 400 <= item.status_code <= 599]
     headers = {}
     if len(newest) > size:
         url = f"{call.state.api_url}{call.path}?per_page={size}&cursor=v1_{newest[size].id}"

@@ -17,13 +17,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# What GitHub says, as quoted in public issues.
-SECONDARY_LIMIT = (
-    "You have exceeded a secondary rate limit and have been temporarily blocked from content "
-    "creation. Please retry your request again later."
-)
-PRIMARY_LIMIT = "API rate limit exceeded for installation."
-
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One kind of trouble for the next `times` requests that match; `path` is a regex, searched.
@@ -47,23 +40,6 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             and self.method in ("", method)
             and re.search(self.path, path) is not None
         )
-
-
-def secondary_limit(path: str, *, retry_after_s: int | None = None, times: int = 1) -> Fault:
-    """A 403 for writing too quickly, with or without `retry-after`."""
-    headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
-    return Fault(path=path, status=403, message=SECONDARY_LIMIT, headers=headers, times=times)
-
-
-def primary_limit(path: str, *, reset_at: int, status: int = 403, times: int = 1) -> Fault:
-    """A used-up hour: nothing remains until `reset_at` (epoch seconds)."""
-    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset_at)}
-    return Fault(path=path, status=status, message=PRIMARY_LIMIT, headers=headers, times=times)
-
-
-def expired_token(path: str, *, times: int = 1) -> Fault:
-    """A 401 for a token that was good a moment ago."""
-    return Fault(path=path, status=401, message="Bad credentials", times=times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from app.demo.conversation import NewComment, checked_body, refuse_locked, refus
 from app.demo.diffs import FileChange, Side
 from app.demo.records import Place, PullRequest, Review, ReviewComment
 
-Event = Literal["APPROVE", "REQUEST_CHANGES", "COMMENT"]
+Event = Literal["COMMENT"]
+"""An App that approves or blocks would be found out: that is for people."""
 
 LINE_NOT_IN_DIFF = "Pull request review thread line must be part of the diff"
 NO_DIFF_HUNK = "Pull request review thread diff hunk can't be blank"
@@ -25,16 +26,7 @@ START_AFTER_END = "Pull request review thread start line must precede the end li
 BAD_PATH = "Pull request review thread path is invalid"
 COMMIT_GONE = "end_commit_oid is not part of the pull request"
 ONE_PENDING = "User can only have one pending review per pull request"
-NOTHING_SAID = "You need to leave a comment indicating the requested changes."
 BODY_TOO_LONG = f"Body is too long (maximum is {BODY_MAX} characters)"
-OWN_APPROVE = "Can not approve your own pull request"
-OWN_CHANGES = "Review Can not request changes on your own pull request"
-
-_STATES = {
-    "APPROVE": "APPROVED",
-    "REQUEST_CHANGES": "CHANGES_REQUESTED",
-    "COMMENT": "COMMENTED",
-}
 
 
 class Spot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +61,7 @@ def create_review(call: Call) -> Answer:
     refuse_locked(pull)
     asked = call.read(NewReview)
     _refuse_second_pending(call, pull)
-    _check_event(call, pull, asked.event, asked.body, has_comments=bool(asked.comments))
+    _check_body(asked.event, asked.body, has_comments=bool(asked.comments))
     commit_id = _part_of(pull, asked.commit_id)
     changes = pull.changes(commit_id)
     places = [_place(changes, spot) for spot in asked.comments]
@@ -81,7 +73,7 @@ def create_review(call: Call) -> Answer:
         pull,
         call.login,
         asked.body,
-        review_state=_STATES[asked.event] if asked.event else "PENDING",
+        review_state="COMMENTED" if asked.event else "PENDING",
         commit_id=commit_id,
     )
     for spot, place in zip(asked.comments, places, strict=True):
@@ -107,9 +99,8 @@ def submit_review(call: Call) -> Answer:
     if review.state != "PENDING":
         raise _unprocessable("Can not submit a review that is not pending")
     body = asked.body or review.body
-    has_comments = bool(call.state.comments_of(review))
-    _check_event(call, review.pull, asked.event, body, has_comments=has_comments)
-    review.body, review.state = body, _STATES[asked.event]
+    _check_body(asked.event, body, has_comments=True)
+    review.body, review.state = body, "COMMENTED"
     review.submitted_at = call.state.now()
     return Answer(content=pull_shapes.review(call.state, review))
 
@@ -148,18 +139,11 @@ def update_comment(call: Call) -> Answer:
     return Answer(content=pull_shapes.review_comment(call.state, comment))
 
 
-def _check_event(
-    call: Call, pull: PullRequest, event: Event | None, body: str, *, has_comments: bool
-) -> None:
+def _check_body(event: Event | None, body: str, *, has_comments: bool) -> None:
     if len(body) > BODY_MAX:
         raise _unprocessable(BODY_TOO_LONG)
-    if event == "APPROVE" and call.login == pull.author:
-        raise _unprocessable(OWN_APPROVE)
-    if event == "REQUEST_CHANGES" and call.login == pull.author:
-        raise _unprocessable(OWN_CHANGES)
-    if event in ("REQUEST_CHANGES", "COMMENT") and not body.strip():
-        raise _unprocessable(NOTHING_SAID if event == "REQUEST_CHANGES" else "Body can't be blank")
-    if event is None and not has_comments and not body:
+    is_blank = not body and not has_comments if event is None else not body.strip()
+    if is_blank:
         raise _unprocessable("Body can't be blank")
 
 

@@ -57,20 +57,10 @@ DEFAULT_EVENTS = (
 )
 
 
-_COUNTED = (
-    "person",
-    "installation",
-    "repository",
-    "pull",
-    "issue",
-    "issue_comment",
-    "review",
-    "review_comment",
-    "reaction",
-    "check_suite",
-    "check_run",
-    "delivery",
-)
+_COUNTED = """
+    person installation repository pull issue issue_comment review review_comment reaction
+    check_suite check_run delivery
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +145,7 @@ class State:
         # Each kind counts from another place, so that an id taken for another one is found out.
         self._ids = {
             kind: itertools.count(start * 1_000_000 + 1)
-            for start, kind in enumerate(_COUNTED, start=11)
+            for start, kind in enumerate(_COUNTED.split(), start=11)
         }
         self.person(app.bot, "Bot")
 

@@ -8,11 +8,12 @@ import httpx
 import pytest
 import uvicorn
 
-from app.demo.faults import Fault, expired_token, primary_limit, secondary_limit
+from app.demo.faults import Fault
 from app.demo.github import create_app
 from app.demo.records import PullRequest
 from app.demo.state import State
 from tests.demo.conftest import STARTED_AT, Client
+from tests.faults import expired_token, primary_limit, secondary_limit
 
 pytestmark = pytest.mark.anyio
 COMMENTS = "/repos/acme/shop/issues/1/comments"

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from app.demo.faults import Fault, expired_token
+from app.demo.faults import Fault
 from app.errors import Forbidden, Unavailable
 from app.github.auth import PERMISSIONS, AppCredentials
 from app.github.transport import Connection, GitHub
+from tests.faults import expired_token
 from tests.github.conftest import FakeClock, Scene
 
 pytestmark = pytest.mark.anyio

@@ -15,11 +15,12 @@ from openapi_core import OpenAPI
 from openapi_core.datatypes import RequestParameters
 from werkzeug.datastructures import Headers
 
-from app.demo.faults import Fault, secondary_limit
+from app.demo.faults import Fault
 from app.demo.state import AppIdentity, new_app
 from app.web.api import MAX_WAITING
 from app.web.openapi import MAX_BODY
 from tests.disk import rows
+from tests.faults import secondary_limit
 from tests.model_server import Script, slow
 from tests.world import AFTER, BEFORE, RECEIPTS, World, build_world, finding, finds
 
