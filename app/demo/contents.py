@@ -1,15 +1,20 @@
-"""Repositories and what is in them: files, directories, blobs, comparisons, collaborators."""
+"""What is read of a repository: files, trees, comparisons, collaborators and pull requests."""
 
 import posixpath
+from dataclasses import replace
 
-from app.demo import shapes
-from app.demo.call import Answer, Call, NotFound, Refused, Route, page_asked
+from app.demo import pull_shapes, shapes
+from app.demo.call import Answer, Call, NotFound, Refused, Route, page_asked, paged
+from app.demo.diffs import FileChange
 from app.demo.records import Repository
 from app.demo.repository import TreeEntry
 from app.demo.shapes import Json
 from app.demo.state import State
 
 TREE_ENTRIES_MAX = 100_000
+LISTED_FILES_MAX = 3_000
+# Later files of a large page come without their patch (openjdk/skara#1302).
+PATCHES_PER_PAGE = 70
 DIFF_FILES_MAX = 300
 DIFF_LINES_MAX = 20_000
 DIFF_BYTES_MAX = 1_000_000
@@ -55,7 +60,7 @@ def get_tree(call: Call) -> Answer:
     if commit is None:
         raise NotFound
     git = repository.git
-    entries = git.everything(commit) if "recursive" in call.query else git.listing(commit, "")
+    entries = git.everything(commit) if "recursive" in call.query else git.root(commit)
     shape: Json = {
         "sha": sha,
         "url": f"{shapes.repository_url(call.state, repository)}/git/trees/{sha}",
@@ -73,7 +78,7 @@ def compare(call: Call) -> Answer:
     if not dots or base is None or head is None or merge_base is None:
         raise NotFound
     if call.wants("diff"):
-        return diff_answer(repository, merge_base, head)
+        return _diff(repository, merge_base, head)
     ahead, behind = git.commits(base, head), git.commits(head, base)
     size, page = page_asked(call)
     shown = ahead[(page - 1) * size : page * size] if "page" in call.query else ahead[:250]
@@ -99,7 +104,27 @@ def compare(call: Call) -> Answer:
     return Answer(content=shape)
 
 
-def diff_answer(repository: Repository, merge_base: str, head: str) -> Answer:
+def get_pull(call: Call) -> Answer:
+    if call.wants("diff"):
+        return _diff(call.repository, call.pull.merge_base(), call.pull.head_sha)
+    return Answer(content=pull_shapes.pull_full(call.state, call.pull))
+
+
+def list_files(call: Call) -> Answer:
+    pull = call.pull
+    size, _ = page_asked(call)
+    listed = [
+        replace(change, hunks=()) if index % size >= PATCHES_PER_PAGE else change
+        for index, change in enumerate(pull.changes()[:LISTED_FILES_MAX])
+    ]
+
+    def shape(change: FileChange) -> shapes.Json:
+        return shapes.file_change(call.state, pull.repository, pull.head_sha, change)
+
+    return paged(call, listed, shape)
+
+
+def _diff(repository: Repository, merge_base: str, head: str) -> Answer:
     """The diff as text, or 406 where it is larger than GitHub shows."""
     diff = repository.git.diff(merge_base, head)
     files, lines = len(repository.git.changes(merge_base, head)), diff.count(b"\n")
@@ -146,4 +171,6 @@ ROUTES = (
     Route("GET", _REPO + "/contents/{path:path}", get_contents, "contents=read"),
     Route("GET", _REPO + "/git/trees/{sha}", get_tree, "contents=read"),
     Route("GET", _REPO + "/compare/{basehead:path}", compare, "contents=read"),
+    Route("GET", _REPO + "/pulls/{number}", get_pull, "pull_requests=read"),
+    Route("GET", _REPO + "/pulls/{number}/files", list_files, "pull_requests=read"),
 )

@@ -67,15 +67,9 @@ class FileChange:
             if old_lines and line < min(old_lines):
                 break
             if ("LEFT", line) in hunk.places:
-                marker = hunk.lines[hunk.places["LEFT", line]][0]
-                if marker == "-":
-                    return None
-                kept = hunk.places["LEFT", line]
-                return next(
-                    number
-                    for (side, number), index in hunk.places.items()
-                    if side == "RIGHT" and index == kept
-                )
+                here = hunk.places["LEFT", line]
+                right = {at: new for (side, new), at in hunk.places.items() if side == "RIGHT"}
+                return right.get(here)
             added = sum(text[0] == "+" for text in hunk.lines)
             offset += added - sum(text[0] == "-" for text in hunk.lines)
         return line + offset

@@ -24,7 +24,6 @@ from app.demo import (
     conversation,
     deliveries,
     graphql,
-    pulls,
     reviews,
 )
 from app.demo.call import Answer, Call, NotFound, Refused, Route
@@ -41,7 +40,6 @@ ROUTES = (
     *auth.ROUTES,
     *conversation.ROUTES,
     *reviews.ROUTES,
-    *pulls.ROUTES,
     *checks.ROUTES,
     *contents.ROUTES,
 )

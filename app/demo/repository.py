@@ -128,13 +128,11 @@ class GitRepository:
         return self._changes[key]
 
     def entry(self, commit: str, path: str) -> TreeEntry | None:
-        """What lies at a path, itself and not its contents; the root is a tree too."""
-        if not path:
-            return TreeEntry("040000", "tree", self.describe(commit).tree, "", 0)
-        return next(iter(self._ls_tree(commit, path)), None)
+        """What lies at a path beneath the root, itself and not its contents."""
+        return next(iter(self._ls_tree(commit, path)), None) if path else None
 
-    def listing(self, commit: str, path: str) -> list[TreeEntry]:
-        return self._ls_tree(commit, path + "/") if path else self._ls_tree(commit)
+    def root(self, commit: str) -> list[TreeEntry]:
+        return self._ls_tree(commit)
 
     def everything(self, commit: str) -> list[TreeEntry]:
         """All files and folders beneath the root."""

@@ -6,7 +6,6 @@ Knows the JSONL format of `app/cases/README.md` and what makes a case usable; re
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -60,14 +59,7 @@ class Case:
         return self.bugs[0].area if self.bugs else None
 
 
-class _Severity(StrEnum):
-    CRITICAL = "critical"
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-
-
-_PRIORITIES = dict(zip(_Severity, Priority, strict=True))
+_PRIORITIES = dict(zip(("critical", "high", "medium", "low"), Priority, strict=True))
 _LineNumber = Annotated[int, Meta(ge=1)]
 
 
@@ -76,7 +68,7 @@ class _Golden(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
     start_line: _LineNumber
     end_line: _LineNumber
-    severity: _Severity
+    severity: Literal["critical", "high", "medium", "low"]
     category: str
     text: str
     right_hunk: tuple[_LineNumber, _LineNumber] | None = None

@@ -233,7 +233,19 @@ def plan_review(
 
     `covered` holds coverage keys; `attributes` is the root `.gitattributes` of the base.
     """
-    scope = _Scope.of(request, config, covered, parse_attributes(attributes), rules_hash)
+    asked = config.focus if request.areas is None else request.areas
+    never_send = _patterns_of(config)
+    scope = _Scope(
+        areas=tuple(dict.fromkeys((*config.focus, *asked))),
+        asked=frozenset(asked),
+        is_full=request.full,
+        covered=covered,
+        rules_hash=rules_hash,
+        attributes=parse_attributes(attributes),
+        ignore=compile_globs(config.ignore),
+        never_send=never_send,
+        withheld=compile_globs(never_send),
+    )
     drafts = [draft for file in diff.files for draft in _drafts(file, scope)]
     hunks = tuple(
         HunkToShow(
@@ -356,29 +368,6 @@ class _Scope:
     ignore: Globs
     never_send: tuple[str, ...]
     withheld: Globs
-
-    @classmethod
-    def of(
-        cls,
-        request: Request,
-        config: Config,
-        covered: frozenset[str],
-        attributes: Attributes,
-        rules_hash: str,
-    ) -> "_Scope":
-        asked = config.focus if request.areas is None else request.areas
-        never_send = _patterns_of(config)
-        return cls(
-            areas=tuple(dict.fromkeys((*config.focus, *asked))),
-            asked=frozenset(asked),
-            is_full=request.full,
-            covered=covered,
-            rules_hash=rules_hash,
-            attributes=attributes,
-            ignore=compile_globs(config.ignore),
-            never_send=never_send,
-            withheld=compile_globs(never_send),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
