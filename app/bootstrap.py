@@ -705,9 +705,7 @@ async def _worker(
     )
     asking = Asking(
         prompts=load_prompts(settings.prompts_dir),
-        fence_secret=bytes.fromhex(
-            await store.value("fence_secret", lambda: secrets.token_hex(32))
-        ),
+        fence_secret=bytes.fromhex(await store.value("fence_secret", secrets.token_hex(32))),
         at_once=settings.max_concurrent_model_calls,
     )
     handlers = Handlers(

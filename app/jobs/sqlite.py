@@ -10,7 +10,7 @@ import sqlite3
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -154,38 +154,32 @@ class SqliteJobs:
 
     async def stop(self, run_id: RunId) -> None:
         now = self._clock.now()
-        await self._database.transact(
-            lambda c: c.execute(
-                """
-                UPDATE jobs SET ending = 'cancelled', not_before = ?
-                WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
-                    AND run_id = ?""",
-                (now, run_id),
-            )
+        await self._database.run(
+            """
+            UPDATE jobs SET ending = 'cancelled', not_before = ?
+            WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
+                AND run_id = ?""",
+            (now, run_id),
         )
         self._news[Lane.REVIEW].ring()
         self._stops.ring()
 
     async def status(self, id: JobId | RunId) -> Job | None:
         column = "id" if isinstance(id, int) else "run_id"
-        row = await self._database.transact(
-            lambda c: c.execute(
-                f"SELECT * FROM jobs WHERE {column} = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - one of two names
-                (id,),
-            ).fetchone()
+        row = await self._database.first(
+            f"SELECT * FROM jobs WHERE {column} = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - one of two names
+            (id,),
         )
-        return row and _job(row)
+        return _job(row) if row else None
 
     async def reviews(self, target: Target) -> Sequence[Job]:
-        rows = await self._database.transact(
-            lambda c: c.execute(
-                """
-                SELECT * FROM jobs
-                WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
-                    AND repository_id = ? AND number = ?
-                ORDER BY id""",
-                (target.repository_id, target.number),
-            ).fetchall()
+        rows = await self._database.run(
+            """
+            SELECT * FROM jobs
+            WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
+                AND repository_id = ? AND number = ?
+            ORDER BY id""",
+            (target.repository_id, target.number),
         )
         return tuple(_job(row) for row in rows)
 
@@ -195,44 +189,35 @@ class SqliteJobs:
         among = ""
         if repositories is not None:
             among = f"AND repository IN ({', '.join('?' * len(repositories))})"
-        rows = await self._database.transact(
-            lambda c: c.execute(
-                f"SELECT * FROM jobs WHERE lane = 'review' AND id < ? {among}"  # noqa: S608 - only marks
-                " ORDER BY id DESC LIMIT ?",
-                (before or LAST_ID, *(repositories or ()), limit),
-            ).fetchall()
+        rows = await self._database.run(
+            f"SELECT * FROM jobs WHERE lane = 'review' AND id < ? {among}"  # noqa: S608 - only marks
+            " ORDER BY id DESC LIMIT ?",
+            (before or LAST_ID, *(repositories or ()), limit),
         )
         return tuple(_job(row) for row in rows)
 
     async def n_reviewed(self, target: Target, since: float) -> int:
-        row = await self._database.transact(
-            lambda c: c.execute(
-                """
-                SELECT count(*) AS n FROM jobs
-                WHERE lane = 'review' AND state IN ('queued', 'running', 'done')
-                    AND installation_id = ? AND started_at >= ?""",
-                (target.installation_id, since),
-            ).fetchone()
+        [row] = await self._database.run(
+            """
+            SELECT count(*) AS n FROM jobs
+            WHERE lane = 'review' AND state IN ('queued', 'running', 'done')
+                AND installation_id = ? AND started_at >= ?""",
+            (target.installation_id, since),
         )
         return int(row["n"])
 
     async def counts(self) -> Mapping[tuple[Lane, JobState], int]:
-        rows = await self._database.transact(
-            lambda c: c.execute(
-                "SELECT lane, state, count(*) AS jobs FROM jobs GROUP BY lane, state"
-            ).fetchall()
+        rows = await self._database.run(
+            "SELECT lane, state, count(*) AS jobs FROM jobs GROUP BY lane, state"
         )
         return {(Lane(row["lane"]), JobState(row["state"])): row["jobs"] for row in rows}
 
     async def waiting_since(self) -> Mapping[Lane, float]:
-        now = self._clock.now()
-        rows = await self._database.transact(
-            lambda c: c.execute(
-                """
-                SELECT lane, min(created_at) AS since FROM jobs
-                WHERE state = 'queued' AND not_before <= ? GROUP BY lane""",
-                (now,),
-            ).fetchall()
+        rows = await self._database.run(
+            """
+            SELECT lane, min(created_at) AS since FROM jobs
+            WHERE state = 'queued' AND not_before <= ? GROUP BY lane""",
+            (self._clock.now(),),
         )
         return {Lane(row["lane"]): row["since"] for row in rows}
 
@@ -293,40 +278,33 @@ class SqliteJobs:
     ) -> None:
         # Reporting a failure has tries of its own.
         retries = 0 if ending and not job.ending else job.retries + 1
-
-        def put_back(connection: sqlite3.Connection) -> None:
-            _check_lease(connection, job)
-            connection.execute(
-                """
-                UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, not_before = ?,
-                    retries = ?, reason = ?, ending = coalesce(ending, ?)
-                WHERE id = ?""",
-                (not_before, retries, reason, ending and ending.value, job.id),
-            )
-
-        await self._database.transact(put_back)
-        self._news[job.lane].ring()
+        await self._put_back(
+            replace(job, retries=retries, reason=reason, ending=job.ending or ending), not_before
+        )
 
     async def hand_back(self, job: Job) -> None:
-        now = self._clock.now()
-
-        def put_back(connection: sqlite3.Connection) -> None:
-            _check_lease(connection, job)
-            connection.execute(
-                """
-                UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, not_before = ?
-                WHERE id = ?""",
-                (now, job.id),
-            )
-
-        await self._database.transact(put_back)
-        self._news[job.lane].ring()
+        await self._put_back(job, self._clock.now())
 
     def news(self, lane: Lane) -> asyncio.Event:
         return self._news[lane].next
 
     def stops(self) -> asyncio.Event:
         return self._stops.next
+
+    async def _put_back(self, job: Job, not_before: float) -> None:
+        def put_back(connection: sqlite3.Connection) -> None:
+            _check_lease(connection, job)
+            # Somebody may have stopped it meanwhile.
+            connection.execute(
+                """
+                UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL, not_before = ?,
+                    retries = ?, reason = ?, ending = coalesce(ending, ?)
+                WHERE id = ?""",
+                (not_before, job.retries, job.reason, job.ending, job.id),
+            )
+
+        await self._database.transact(put_back)
+        self._news[job.lane].ring()
 
     def _wanted(self, lane: Lane, now: float) -> dict[str, object]:
         limit = self._limits[lane]
@@ -494,19 +472,5 @@ def _check_lease(connection: sqlite3.Connection, job: Job) -> None:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    return Job(
-        id=JobId(row["id"]),
-        lane=Lane(row["lane"]),
-        state=JobState(row["state"]),
-        work=decode_work(row["work"]),
-        run_id=RunId(row["run_id"]),
-        dedupe_key=row["dedupe_key"],
-        attempt=row["attempt"],
-        retries=row["retries"],
-        crashes=row["crashes"],
-        ending=row["ending"] and JobState(row["ending"]),
-        reason=row["reason"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        delivery_id=row["delivery_id"],
-    )
+    """Read a job of any release. Raises msgspec.DecodeError when this one cannot."""
+    return msgspec.convert(dict(row) | {"work": decode_work(row["work"])}, Job)

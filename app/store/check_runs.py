@@ -24,32 +24,24 @@ class StoredCheckRuns:
         return await self._read("head_sha = ?", (head_sha,))
 
     async def keep_check(self, check: KnownCheck) -> None:
-        now = self._clock.now()
         target = msgspec.json.encode(check.target).decode()
         key = (check.run_id, check.head_sha)
-
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                """
-                INSERT INTO check_runs
-                    (run_id, head_sha, target, name, check_run_id, conclusion, created_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (run_id, head_sha) DO UPDATE SET
-                    target = excluded.target, name = excluded.name,
-                    check_run_id = excluded.check_run_id, conclusion = excluded.conclusion""",
-                (*key, target, check.name, check.id, check.conclusion, now),
-            )
-
-        await self._database.transact(write)
+        await self._database.run(
+            """
+            INSERT INTO check_runs
+                (run_id, head_sha, target, name, check_run_id, conclusion, created_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (run_id, head_sha) DO UPDATE SET
+                target = excluded.target, name = excluded.name,
+                check_run_id = excluded.check_run_id, conclusion = excluded.conclusion""",
+            (*key, target, check.name, check.id, check.conclusion, self._clock.now()),
+        )
 
     async def forget_check(self, check: KnownCheck) -> None:
-        def delete(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "DELETE FROM check_runs WHERE run_id = ? AND head_sha = ?",
-                (check.run_id, check.head_sha),
-            )
-
-        await self._database.transact(delete)
+        await self._database.run(
+            "DELETE FROM check_runs WHERE run_id = ? AND head_sha = ?",
+            (check.run_id, check.head_sha),
+        )
 
     async def unfinished_checks(self, *, since: float, before: float) -> Sequence[KnownCheck]:
         return await self._read(
@@ -57,11 +49,9 @@ class StoredCheckRuns:
         )
 
     async def _read(self, which: str, values: tuple[object, ...]) -> Sequence[KnownCheck]:
-        rows = await self._database.transact(
-            lambda c: c.execute(
-                f"SELECT * FROM check_runs WHERE {which} ORDER BY created_at, head_sha",  # noqa: S608 - texts of ours
-                values,
-            ).fetchall()
+        rows = await self._database.run(
+            f"SELECT * FROM check_runs WHERE {which} ORDER BY created_at, head_sha",  # noqa: S608 - texts of ours
+            values,
         )
         return tuple(_check(row) for row in rows)
 

@@ -9,7 +9,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,7 @@ _PASSING = frozenset(
 
 
 Work = Callable[[sqlite3.Connection], T]
+Values = Sequence[object] | Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,15 @@ class Database:
             raise
         finally:
             patience.cancel()
+
+    async def run(self, statement: str, values: Values = ()) -> list[sqlite3.Row]:
+        """Run one statement as a transaction, and return its rows. Raises as `transact` does."""
+        return await self.transact(lambda c: c.execute(statement, values).fetchall())
+
+    async def first(self, statement: str, values: Values = ()) -> sqlite3.Row | None:
+        """Run one statement as a transaction, and return its first row, if there is one."""
+        rows = await self.run(statement, values)
+        return rows[0] if rows else None
 
     async def clean(self, before: float, *, batch: int = 500) -> int:
         """Remove what is older than `before` (epoch seconds), a batch at a time, others between.

@@ -18,10 +18,8 @@ class StoredDeliveries:
         self._database = database
 
     async def caught_up_until(self) -> float | None:
-        row = await self._database.transact(
-            lambda c: c.execute("SELECT until FROM caught_up").fetchone()
-        )
-        return None if row is None else float(row["until"])
+        row = await self._database.first("SELECT until FROM caught_up")
+        return float(row["until"]) if row else None
 
     async def unseen(self, ids: Collection[str]) -> frozenset[str]:
         left, seen, rest = frozenset(ids), set[str](), iter(ids)
@@ -54,11 +52,9 @@ class StoredDeliveries:
 
     async def _seen(self, ids: Collection[str]) -> set[str]:
         marks = ", ".join("?" * len(ids))
-        rows = await self._database.transact(
-            lambda c: c.execute(
-                f"SELECT delivery_id AS id FROM jobs WHERE delivery_id IN ({marks})"  # noqa: S608 - only marks
-                f" UNION SELECT id FROM examined WHERE id IN ({marks})",
-                (*ids, *ids),
-            ).fetchall()
+        rows = await self._database.run(
+            f"SELECT delivery_id AS id FROM jobs WHERE delivery_id IN ({marks})"  # noqa: S608 - only marks
+            f" UNION SELECT id FROM examined WHERE id IN ({marks})",
+            (*ids, *ids),
         )
         return {row["id"] for row in rows}

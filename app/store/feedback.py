@@ -22,27 +22,23 @@ class StoredStatistics:
     async def outcomes(self) -> Mapping[Area, Mapping[str, int]]:
         """Count per area what became of findings, each finding once; `open` are those said that
         were neither fixed nor dismissed."""
-
-        def read(connection: sqlite3.Connection) -> dict[Area, dict[str, int]]:
-            rows = connection.execute(
-                """
-                SELECT area, what, COUNT(*) AS n FROM (
-                    SELECT DISTINCT area, what, repository_id, number, fingerprint FROM feedback
-                    UNION ALL
-                    SELECT area, 'open', repository_id, number, fingerprint FROM feedback AS f
-                    WHERE what = 'said' AND NOT EXISTS (
-                        SELECT 1 FROM feedback AS g
-                        WHERE g.repository_id = f.repository_id AND g.number = f.number
-                            AND g.fingerprint = f.fingerprint
-                            AND g.what IN ('fixed', 'dismissed'))) AS became
-                GROUP BY area, what"""
-            )
-            counts: dict[Area, dict[str, int]] = {}
-            for row in rows:
-                counts.setdefault(Area(row["area"]), {})[row["what"]] = row["n"]
-            return counts
-
-        return await self._database.transact(read)
+        rows = await self._database.run(
+            """
+            SELECT area, what, COUNT(*) AS n FROM (
+                SELECT DISTINCT area, what, repository_id, number, fingerprint FROM feedback
+                UNION ALL
+                SELECT area, 'open', repository_id, number, fingerprint FROM feedback AS f
+                WHERE what = 'said' AND NOT EXISTS (
+                    SELECT 1 FROM feedback AS g
+                    WHERE g.repository_id = f.repository_id AND g.number = f.number
+                        AND g.fingerprint = f.fingerprint
+                        AND g.what IN ('fixed', 'dismissed'))) AS became
+            GROUP BY area, what"""
+        )
+        counts: dict[Area, dict[str, int]] = {}
+        for row in rows:
+            counts.setdefault(Area(row["area"]), {})[row["what"]] = row["n"]
+        return counts
 
 
 def note(

@@ -4,7 +4,7 @@ Knows which rows hold them; knows nothing of what they mean. Everything here may
 """
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import msgspec
 
@@ -34,57 +34,34 @@ class Store:
 
     async def get(self, key: str) -> Answer | None:
         """Return the answer kept for a question, with the usage that it once cost."""
-
-        def read(connection: sqlite3.Connection) -> Answer | None:
-            row = connection.execute(
-                "SELECT text, model, usage FROM answers WHERE question = ?", (key,)
-            ).fetchone()
-            if row is None:
-                return None
-            usage = msgspec.json.decode(row["usage"], type=Usage)
-            return Answer(text=row["text"], model=row["model"], usage=usage)
-
-        return await self._database.transact(read)
+        row = await self._database.first("SELECT * FROM answers WHERE question = ?", (key,))
+        if row is None:
+            return None
+        usage = msgspec.json.decode(row["usage"], type=Usage)
+        return Answer(text=row["text"], model=row["model"], usage=usage)
 
     async def put(self, key: str, answer: Answer) -> None:
         """Keep an answer; a question that is asked anew replaces its answer."""
-        now = self._clock.now()
-        usage = _json(answer.usage)
-
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                """
-                INSERT INTO answers (question, text, model, usage, created_at)
-                VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT (question) DO UPDATE SET
-                    text = excluded.text, model = excluded.model,
-                    usage = excluded.usage, created_at = excluded.created_at""",
-                (key, answer.text, answer.model, usage, now),
-            )
-
-        await self._database.transact(write)
+        await self._database.run(
+            """
+            INSERT INTO answers (question, text, model, usage, created_at)
+            VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (question) DO UPDATE SET
+                text = excluded.text, model = excluded.model,
+                usage = excluded.usage, created_at = excluded.created_at""",
+            (key, answer.text, answer.model, _json(answer.usage), self._clock.now()),
+        )
 
     async def output(self, key: str) -> bytes | None:
         """Return what a program printed when it was given the same."""
-
-        def read(connection: sqlite3.Connection) -> bytes | None:
-            row = connection.execute(
-                "SELECT stdout FROM outputs WHERE input = ?", (key,)
-            ).fetchone()
-            return row["stdout"] if row else None
-
-        return await self._database.transact(read)
+        row = await self._database.first("SELECT stdout FROM outputs WHERE input = ?", (key,))
+        return bytes(row["stdout"]) if row else None
 
     async def keep_output(self, key: str, stdout: bytes) -> None:
         """Keep what a program printed; the first output of an input stays."""
-        now = self._clock.now()
-        await self._database.transact(
-            lambda connection: (
-                connection.execute(
-                    "INSERT INTO outputs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                    (key, stdout, now),
-                ).rowcount
-            )
+        await self._database.run(
+            "INSERT INTO outputs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (key, stdout, self._clock.now()),
         )
 
     async def recall(self, target: Target, run_id: RunId) -> History:
@@ -164,57 +141,45 @@ class Store:
 
     async def receipt(self, run_id: RunId) -> Receipt | None:
         """Return the receipt of a run that ended."""
-
-        def read(connection: sqlite3.Connection) -> Receipt | None:
-            row = connection.execute(
-                "SELECT receipt FROM receipts WHERE run_id = ?", (run_id,)
-            ).fetchone()
-            return row and msgspec.json.decode(row["receipt"], type=Receipt)
-
-        return await self._database.transact(read)
+        row = await self._database.first("SELECT receipt FROM receipts WHERE run_id = ?", (run_id,))
+        return msgspec.json.decode(row["receipt"], type=Receipt) if row else None
 
     async def last_verdict(self, target: Target) -> Receipt | None:
         """Return the receipt of the last run that came to a verdict on a pull request."""
-
-        def read(connection: sqlite3.Connection) -> Receipt | None:
-            row = connection.execute(
-                """
-                SELECT receipt FROM receipts
-                WHERE repository_id = ? AND number = ? AND is_verdict = 1
-                ORDER BY created_at DESC LIMIT 1""",
-                (target.repository_id, target.number),
-            ).fetchone()
-            return row and decode_receipt(row["receipt"])
-
-        return await self._database.transact(read)
+        row = await self._database.first(
+            """
+            SELECT receipt FROM receipts
+            WHERE repository_id = ? AND number = ? AND is_verdict = 1
+            ORDER BY created_at DESC LIMIT 1""",
+            (target.repository_id, target.number),
+        )
+        return decode_receipt(row["receipt"]) if row else None
 
     async def is_paused(self, target: Target) -> bool:
         """Say whether nobody wants automatic reviews of a pull request.
 
         A pause is kept as long as somebody asks for it now and then.
         """
-        now = self._clock.now()
-        row = await self._database.transact(
-            lambda c: c.execute(
-                """
-                UPDATE pauses SET seen_at = ? WHERE repository_id = ? AND number = ?
-                RETURNING seen_at""",
-                (now, target.repository_id, target.number),
-            ).fetchone()
+        row = await self._database.first(
+            """
+            UPDATE pauses SET seen_at = ? WHERE repository_id = ? AND number = ?
+            RETURNING seen_at""",
+            (self._clock.now(), target.repository_id, target.number),
         )
         return row is not None
 
     async def pause(self, target: Target, is_paused: bool) -> None:
         """Remember whether automatic reviews of a pull request are wanted."""
-        now = self._clock.now()
         pull = (target.repository_id, target.number)
-
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM pauses WHERE repository_id = ? AND number = ?", pull)
-            if is_paused:
-                connection.execute("INSERT INTO pauses VALUES (?, ?, ?)", (*pull, now))
-
-        await self._database.transact(write)
+        if is_paused:
+            await self._database.run(
+                "INSERT INTO pauses VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (*pull, self._clock.now()),
+            )
+        else:
+            await self._database.run(
+                "DELETE FROM pauses WHERE repository_id = ? AND number = ?", pull
+            )
 
     async def note_other_codex(self, target: Target, at: float) -> None:
         """Remember where OpenAI's own bot wrote last."""
@@ -224,66 +189,45 @@ class Store:
 
     async def other_codex(self) -> tuple[tuple[str, float], ...]:
         """Return the repositories where OpenAI's own bot wrote, and when it did last."""
-
-        def read(connection: sqlite3.Connection) -> tuple[tuple[str, float], ...]:
-            rows = connection.execute(
-                "SELECT text FROM settled WHERE name LIKE ? ORDER BY name", (f"{_OTHER_CODEX}%",)
-            )
-            told = (str(row["text"]).partition(" ") for row in rows)
-            return tuple((full_name, float(at)) for at, _, full_name in told)
-
-        return await self._database.transact(read)
+        rows = await self._database.run(
+            "SELECT text FROM settled WHERE name LIKE ? ORDER BY name", (f"{_OTHER_CODEX}%",)
+        )
+        told = (str(row["text"]).partition(" ") for row in rows)
+        return tuple((full_name, float(at)) for at, _, full_name in told)
 
     async def settle_budget(self, run_id: RunId, tokens: int) -> int:
         """Return the budget of a run, the one that was settled first."""
-        now = self._clock.now()
-
-        def settle(connection: sqlite3.Connection) -> int:
-            connection.execute(
-                """
-                INSERT INTO budgets (run_id, tokens, created_at) VALUES (?, ?, ?)
-                ON CONFLICT DO NOTHING""",
-                (run_id, tokens, now),
-            )
-            row = connection.execute(
-                "SELECT tokens FROM budgets WHERE run_id = ?", (run_id,)
-            ).fetchone()
-            return int(row["tokens"])
-
-        return await self._database.transact(settle)
+        [row] = await self._database.run(
+            """
+            INSERT INTO budgets (run_id, tokens, created_at) VALUES (?, ?, ?)
+            ON CONFLICT (run_id) DO UPDATE SET tokens = budgets.tokens RETURNING tokens""",
+            (run_id, tokens, self._clock.now()),
+        )
+        return int(row["tokens"])
 
     async def kept_value(self, name: str) -> str | None:
         """Return the text kept under a name, if there is one."""
-        row = await self._database.transact(
-            lambda c: c.execute("SELECT text FROM settled WHERE name = ?", (name,)).fetchone()
-        )
-        return row and str(row["text"])
+        row = await self._database.first("SELECT text FROM settled WHERE name = ?", (name,))
+        return str(row["text"]) if row else None
 
     async def keep_value(self, name: str, text: str) -> None:
         """Keep a text under a name, in place of an earlier one."""
+        await self._database.run(
+            """
+            INSERT INTO settled (name, text) VALUES (?, ?)
+            ON CONFLICT (name) DO UPDATE SET text = excluded.text""",
+            (name, text),
+        )
 
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                """
-                INSERT INTO settled (name, text) VALUES (?, ?)
-                ON CONFLICT (name) DO UPDATE SET text = excluded.text""",
-                (name, text),
-            )
-
-        await self._database.transact(write)
-
-    async def value(self, name: str, make: Callable[[], str]) -> str:
-        """Return the text kept under a name; the first who asks makes it, for good."""
-
-        def read_or_make(connection: sqlite3.Connection) -> str:
-            kept = connection.execute("SELECT text FROM settled WHERE name = ?", (name,)).fetchone()
-            if kept is not None:
-                return str(kept["text"])
-            made = make()
-            connection.execute("INSERT INTO settled (name, text) VALUES (?, ?)", (name, made))
-            return made
-
-        return await self._database.transact(read_or_make)
+    async def value(self, name: str, text: str) -> str:
+        """Return the text kept under a name; the first that is given is kept, for good."""
+        [row] = await self._database.run(
+            """
+            INSERT INTO settled (name, text) VALUES (?, ?)
+            ON CONFLICT (name) DO UPDATE SET text = settled.text RETURNING text""",
+            (name, text),
+        )
+        return str(row["text"])
 
 
 def _told_of(

@@ -54,31 +54,25 @@ class StoredLedger:
 
     async def total(self) -> Spent:
         """Return the sum of all that was ever booked, of its prices those that are known."""
-        row = await self._database.transact(
-            lambda c: c.execute(
-                """
-                SELECT coalesce(sum(calls), 0) AS calls, coalesce(sum(usd), 0.0) AS usd,
-                    coalesce(sum(input_tokens), 0) AS input_tokens,
-                    coalesce(sum(output_tokens), 0) AS output_tokens,
-                    coalesce(max(estimated), 0) AS estimated, 0 AS unpriced
-                FROM spending WHERE account >= 'month/' AND account < 'month0'"""
-            ).fetchone()
+        [row] = await self._database.run(
+            """
+            SELECT coalesce(sum(calls), 0) AS calls, coalesce(sum(usd), 0.0) AS usd,
+                coalesce(sum(input_tokens), 0) AS input_tokens,
+                coalesce(sum(output_tokens), 0) AS output_tokens,
+                coalesce(max(estimated), 0) AS estimated, 0 AS unpriced
+            FROM spending WHERE account >= 'month/' AND account < 'month0'"""
         )
         return _spent(row)
 
     async def spent(self, accounts: Sequence[str]) -> Mapping[str, Spent]:
         """Return the sums of these accounts; of unknown ones, that nothing was spent."""
-
-        def read(connection: sqlite3.Connection) -> dict[str, Spent]:
-            found = {
-                account: connection.execute(
-                    "SELECT * FROM spending WHERE account = ?", (account,)
-                ).fetchone()
-                for account in accounts
-            }
-            return {account: _spent(row) if row else Spent() for account, row in found.items()}
-
-        return await self._database.transact(read)
+        marks = ", ".join("?" * len(accounts))
+        rows = await self._database.run(
+            f"SELECT * FROM spending WHERE account IN ({marks})",  # noqa: S608 - only marks
+            accounts,
+        )
+        found = {row["account"]: _spent(row) for row in rows}
+        return {account: found.get(account, Spent()) for account in accounts}
 
 
 def _spent(row: sqlite3.Row) -> Spent:

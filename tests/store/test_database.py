@@ -51,7 +51,7 @@ async def version(path: Path) -> int:
 
 async def keep_value(path: Path) -> None:
     database = await open_database(path)
-    await Store(database, FakeClock()).value("name", lambda: "old")
+    await Store(database, FakeClock()).value("name", "old")
     await database.close()
 
 
@@ -67,7 +67,7 @@ async def test_what_was_committed_is_durable(database: Database) -> None:
 
 async def test_nobody_else_may_read_the_files(database: Database, path: Path) -> None:
     database.lock()
-    await Store(database, FakeClock()).value("name", lambda: "secret")
+    await Store(database, FakeClock()).value("name", "secret")
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
     assert modes == dict.fromkeys(("app.db", "app.db-wal", "app.db-shm", "app.db.lock"), 0o600)
 
@@ -84,7 +84,7 @@ async def test_an_older_database_is_copied_and_migrated(path: Path) -> None:
     database = await open_database(path, migrations=LATER)
     rows = await database.transact(lambda c: c.execute("SELECT x FROM later").fetchall())
     assert [row["x"] for row in rows] == ["new"]
-    assert await Store(database, FakeClock()).value("name", lambda: "new") == "old"
+    assert await Store(database, FakeClock()).value("name", "new") == "old"
     await database.close()
     copy = path.with_name(f"app.db.v{len(MIGRATIONS)}")
     assert await version(copy) == len(MIGRATIONS)
@@ -127,9 +127,9 @@ async def test_a_locked_database_is_unavailable_soon_and_works_afterwards(
         other.execute("BEGIN IMMEDIATE")
         begun = time.monotonic()
         with pytest.raises(Unavailable, match="locked"):
-            await store.value("name", lambda: "x")
+            await store.value("name", "x")
         assert time.monotonic() - begun < 5
-    assert await store.value("name", lambda: "y") == "y"
+    assert await store.value("name", "y") == "y"
 
 
 async def test_a_database_that_hangs_is_unavailable_soon(database: Database) -> None:
@@ -137,7 +137,7 @@ async def test_a_database_that_hangs_is_unavailable_soon(database: Database) -> 
     with pytest.raises(Unavailable, match=r"did not answer within 0\.5 s"):
         await database.transact(lambda _: may_end.wait(5))
     may_end.set()
-    assert await Store(database, FakeClock()).value("name", lambda: "y") == "y"
+    assert await Store(database, FakeClock()).value("name", "y") == "y"
 
 
 async def test_a_full_disk_is_unavailable_and_nothing_is_half_done(database: Database) -> None:

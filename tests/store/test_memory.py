@@ -103,9 +103,9 @@ async def test_the_budget_of_a_run_is_settled_once(store: Store) -> None:
 
 
 async def test_a_value_is_made_once(store: Store) -> None:
-    assert await store.value("secret", lambda: "first") == "first"
-    assert await store.value("secret", lambda: "second") == "first"
-    assert await store.value("other", lambda: "third") == "third"
+    assert await store.value("secret", "first") == "first"
+    assert await store.value("secret", "second") == "first"
+    assert await store.value("other", "third") == "third"
 
 
 async def test_the_last_verdict_is_that_of_the_last_run_that_came_to_one(
