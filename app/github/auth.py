@@ -7,7 +7,6 @@ text that it makes.
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import httpx
 import jwt
@@ -20,6 +19,7 @@ from app.github.transport import (
     NotFound,
     Pace,
     Refused,
+    RepositoryWire,
     Session,
     answered_at,
     decode,
@@ -29,31 +29,23 @@ from app.github.transport import (
 from app.ports import Clock
 from app.review.pull import InstallationId, Target
 
-PERMISSIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "metadata": "read",
-        "contents": "read",
-        "pull_requests": "write",
-        "issues": "write",
-        "checks": "write",
-    }
-)
+PERMISSIONS: Mapping[str, str] = {
+    "metadata": "read",
+    "contents": "read",
+    "pull_requests": "write",
+    "issues": "write",
+    "checks": "write",
+}
 """All that a review needs, and all that any of our tokens may do."""
-UNPOSTED: Mapping[str, str] = MappingProxyType(
-    {"metadata": "read", "contents": "read", "pull_requests": "read"}
-)
+UNPOSTED: Mapping[str, str] = {"metadata": "read", "contents": "read", "pull_requests": "read"}
 """What a review needs that is not posted."""
-VERDICT: Mapping[str, str] = MappingProxyType(
-    {"metadata": "read", "pull_requests": "read", "checks": "read"}
-)
+VERDICT: Mapping[str, str] = {"metadata": "read", "pull_requests": "read", "checks": "read"}
 """What finding a verdict needs."""
-RESOLVING: Mapping[str, str] = MappingProxyType(
-    {"metadata": "read", "contents": "write", "pull_requests": "write"}
-)
+RESOLVING: Mapping[str, str] = {"metadata": "read", "contents": "write", "pull_requests": "write"}
 """What resolving a thread needs, where the operator and the installation grant it."""
-READING: Mapping[str, str] = MappingProxyType({"metadata": "read", "contents": "read"})
+READING: Mapping[str, str] = {"metadata": "read", "contents": "read"}
 """What the organisation's configuration needs."""
-LOOKING: Mapping[str, str] = MappingProxyType({"metadata": "read"})
+LOOKING: Mapping[str, str] = {"metadata": "read"}
 """What finding a repository's id needs."""
 
 # https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
@@ -151,11 +143,6 @@ class _InstallationWire(msgspec.Struct, frozen=True, kw_only=True):
     permissions: dict[str, str] = {}
 
 
-class _RepositoryWire(msgspec.Struct, frozen=True, kw_only=True):
-    id: int
-    full_name: str
-
-
 class InstallationAuth(httpx.Auth):
     """Signs as an installation, for one repository. After a 401 the token is renewed, once."""
 
@@ -238,7 +225,7 @@ class AppCredentials:
             installation_id=installed.id, repository_id=0, owner=owner, repo=repo, number=number
         )
         session = Session(self._connection, self._auth(target, repo, LOOKING), Pace())
-        found = await session.get_json(f"/repos/{name}", _RepositoryWire)
+        found = await session.get_json(f"/repos/{name}", RepositoryWire)
         owner, _, repo = found.full_name.partition("/")
         return replace(target, repository_id=found.id, owner=owner, repo=repo)
 

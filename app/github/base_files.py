@@ -14,7 +14,7 @@ import msgspec
 from app import log
 from app.errors import Permanent
 from app.github.contents import Contents
-from app.github.transport import JSON, NotFound, Repository, decode
+from app.github.transport import NotFound, Repository, decode
 from app.review.classes import LOCKS
 from app.review.guidelines import AGENTS, MAX_AGENTS_TEXT, agents_paths
 from app.review.pull import PullRequest, Sha
@@ -57,7 +57,7 @@ class Agents:
 async def list_base_files(repository: Repository, base_sha: Sha) -> BaseFiles:
     """Look which of the files there are; where GitHub lists none, those of the root may be."""
     try:
-        body = await repository.get(f"git/trees/{base_sha}?recursive=1", accept=JSON)
+        body = await repository.get(f"git/trees/{base_sha}?recursive=1")
     except Permanent as exc:
         log.warning("base.not_listed", reason=str(exc))
         return BaseFiles(has_attributes=True, agents=(AGENTS,))

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 import msgspec
 
@@ -37,14 +36,12 @@ MAX_ANNOTATION_TITLE = 255
 MAX_ANNOTATION_TEXT = 15_000
 """Characters; GitHub takes 64 KB, and one character has up to four bytes."""
 
-_LEVELS: Mapping[Priority, str] = MappingProxyType(
-    {
-        Priority.P0: "failure",
-        Priority.P1: "warning",
-        Priority.P2: "warning",
-        Priority.P3: "notice",
-    }
-)
+_LEVELS: Mapping[Priority, str] = {
+    Priority.P0: "failure",
+    Priority.P1: "warning",
+    Priority.P2: "warning",
+    Priority.P3: "notice",
+}
 
 
 class _AnnotationWire(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +96,12 @@ class _CompleteWire(msgspec.Struct, frozen=True, kw_only=True):
     actions: tuple[_ActionWire, ...] = (_REVIEW_ANEW,)
 
 
-class _CheckOutputWire(msgspec.Struct, frozen=True, kw_only=True):
+class _AppWire(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+
+
+class _ToldOutputWire(msgspec.Struct, frozen=True, kw_only=True):
+    text: str | None = None
     annotations_count: int = 0
 
 
@@ -108,9 +110,12 @@ class CheckRunWire(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     status: str
+    head_sha: str
     conclusion: str | None = None
+    completed_at: str | None = None
     external_id: str | None = None
-    output: _CheckOutputWire = _CheckOutputWire()
+    app: _AppWire | None = None
+    output: _ToldOutputWire = _ToldOutputWire()
 
 
 class CheckRunsWire(msgspec.Struct, frozen=True, kw_only=True):

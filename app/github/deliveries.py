@@ -5,13 +5,13 @@ https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliv
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from app import log
 from app.errors import Unavailable
-from app.github.transport import GitHub, NotFound, Refused, TooBig, decode, parse_time
+from app.github.transport import GitHub, NotFound, Refused, TooBig, parse_time
 from app.ports import ListedDelivery
 
 KEPT_S = 3 * 24 * 3600.0
@@ -54,7 +54,13 @@ class GitHubDeliveries:
         await self._github.identity()  # whoever judges these must know our own name
         since = max(since, self._github.clock.now() - KEPT_S)
         attempts = defaultdict[str, list[_AttemptWire]](list)
-        async for page in self._pages():
+        pages = self._github.app.pages(
+            "/app/hook/deliveries",
+            tuple[_AttemptWire, ...],
+            per_page=PER_PAGE,
+            max_pages=MAX_PAGES,
+        )
+        async for page in pages:  # the newest first
             for attempt in page:
                 attempts[attempt.guid].append(attempt)
             if page and _time(page[-1]) < since:
@@ -65,22 +71,12 @@ class GitHubDeliveries:
     async def fetch(self, delivery: ListedDelivery) -> bytes | None:
         """Return a delivery's payload as JSON; None where GitHub does not have it any more."""
         try:
-            reply = await self._github.app.get(f"/app/hook/deliveries/{delivery.id}")
+            path = f"/app/hook/deliveries/{delivery.id}"
+            found = await self._github.app.get_json(path, _DeliveryWire)
         except (NotFound, Refused, TooBig) as exc:
             log.warning("delivery.gone", delivery=delivery.guid, reason=str(exc))
             return None
-        return bytes(decode(reply.body, _DeliveryWire).request.payload)
-
-    async def _pages(self) -> AsyncIterator[tuple[_AttemptWire, ...]]:
-        """Read the list, newest first; it may be far longer than any other."""
-        app = self._github.app
-        reply = await app.get("/app/hook/deliveries", params={"per_page": PER_PAGE})
-        for _ in range(MAX_PAGES):
-            yield decode(reply.body, tuple[_AttemptWire, ...])
-            if reply.next_url is None:
-                return
-            reply = await app.get(reply.next_url)
-        log.error("deliveries.too_many", pages=MAX_PAGES)
+        return bytes(found.request.payload)
 
 
 def _delivery(guid: str, attempts: Sequence[_AttemptWire]) -> ListedDelivery:

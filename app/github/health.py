@@ -9,7 +9,7 @@ import msgspec
 
 from app.github.transport import NotFound, Session
 
-SOME = {"per_page": 100}
+SOME = 100
 """The newest page tells how it is now."""
 
 
@@ -60,7 +60,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def fetch_installations(app: Session) -> Sequence[Installed]:
-    return await app.get_json("/app/installations", tuple[Installed, ...], SOME)
+    return await app.get_json("/app/installations", tuple[Installed, ...], per_page=SOME)
 
 
 async def fetch_hook(app: Session) -> Hook:
@@ -72,4 +72,4 @@ async def fetch_hook(app: Session) -> Hook:
 
 async def fetch_attempts(app: Session) -> Sequence[Attempt]:
     """Fetch the last ones, newest first."""
-    return await app.get_json("/app/hook/deliveries", tuple[Attempt, ...], SOME)
+    return await app.get_json("/app/hook/deliveries", tuple[Attempt, ...], per_page=SOME)

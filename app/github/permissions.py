@@ -1,7 +1,6 @@
 """Asks GitHub what a person may do in a repository. Whoever is unknown may do nothing."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import msgspec
 
@@ -11,16 +10,14 @@ from app.ports import Permission
 from app.review.pull import Target
 
 # `maintain` and `triage` are told as write and read, but the former was seen in a recorded answer.
-_PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
-    {
-        "admin": Permission.ADMIN,
-        "maintain": Permission.WRITE,
-        "write": Permission.WRITE,
-        "triage": Permission.READ,
-        "read": Permission.READ,
-        "none": Permission.NONE,
-    }
-)
+_PERMISSIONS: Mapping[str, Permission] = {
+    "admin": Permission.ADMIN,
+    "maintain": Permission.WRITE,
+    "write": Permission.WRITE,
+    "triage": Permission.READ,
+    "read": Permission.READ,
+    "none": Permission.NONE,
+}
 
 
 class _PermissionWire(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,41 +6,16 @@ when it holds a receipt that names this very check run and head.
 
 from collections.abc import Iterable
 
-import msgspec
-
 from app.errors import Permanent, Unusable
 from app.github.changes import fetch_pull
+from app.github.checks import COMPLETED, CheckRunsWire, CheckRunWire
 from app.github.transport import GitHub, NotFound
 from app.review.pull import Target
 from app.review.receipt import Receipt, decode_receipt
 
-COMPLETED = "completed"
-
 
 class NoVerdict(Permanent):
     """There is no verdict yet."""
-
-
-class _AppWire(msgspec.Struct, frozen=True, kw_only=True):
-    id: int
-
-
-class _OutputWire(msgspec.Struct, frozen=True, kw_only=True):
-    text: str | None = None
-
-
-class _CheckRunWire(msgspec.Struct, frozen=True, kw_only=True):
-    id: int
-    status: str
-    head_sha: str
-    output: _OutputWire
-    app: _AppWire | None = None
-    external_id: str | None = None
-    completed_at: str | None = None
-
-
-class _PageWire(msgspec.Struct, frozen=True, kw_only=True):
-    check_runs: tuple[_CheckRunWire, ...]
 
 
 class PostedVerdicts:
@@ -57,7 +32,7 @@ class PostedVerdicts:
         app = {} if self._app_id is None else {"app_id": self._app_id}
         pages = repository.pages(
             f"commits/{head_sha}/check-runs",
-            _PageWire,
+            CheckRunsWire,
             per_page=100,
             status=COMPLETED,
             filter="all",
@@ -76,7 +51,7 @@ class PostedVerdicts:
         """Return the verdict of one check run. Raises NoVerdict, Unusable."""
         try:
             run = await self._github.repository(target).get_json(
-                f"check-runs/{check_run_id}", _CheckRunWire
+                f"check-runs/{check_run_id}", CheckRunWire
             )
         except NotFound as exc:
             raise Permanent(
@@ -90,7 +65,7 @@ class PostedVerdicts:
             raise Unusable(f"the check run {check_run_id} holds no receipt of ours")
         return _receipt(run)
 
-    def _is_ours(self, run: _CheckRunWire) -> bool:
+    def _is_ours(self, run: CheckRunWire) -> bool:
         if self._app_id is not None:
             return run.app is not None and run.app.id == self._app_id
         try:
@@ -101,14 +76,14 @@ class PostedVerdicts:
         return named == (run.external_id, run.head_sha)
 
 
-def _receipt(run: _CheckRunWire) -> Receipt:
+def _receipt(run: CheckRunWire) -> Receipt:
     try:
         return decode_receipt(run.output.text or "")
     except ValueError as exc:
         raise Unusable(f"the check run {run.id}: {exc}") from exc
 
 
-def _only_one_app(runs: Iterable[_CheckRunWire]) -> None:
+def _only_one_app(runs: Iterable[CheckRunWire]) -> None:
     apps = {run.app.id for run in runs if run.app is not None}
     if len(apps) > 1:
         raise Unusable(

@@ -126,6 +126,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     type: str = ""
 
 
+class RepositoryWire(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository, by its id and its name of today."""
+
+    id: int
+    full_name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request. `is_repeatable`: twice is once; `is_content`: people are notified of it."""
@@ -322,38 +329,30 @@ class Session:
         accept: str = JSON,
         params: Mapping[str, str | int] | None = None,
         max_bytes: int = MAX_BODY_BYTES,
-    ) -> Reply:
-        """Read; redirects are followed on the same host only. `path` may be one of our URLs."""
-        connection = self._connection
-        url = httpx.URL(connection.base_url + path if path.startswith("/") else path)
-        for _ in range(MAX_REDIRECTS + 1):
-            if not connection.is_ours(url):
-                raise Forbidden("GitHub sent us to another host, where our token does not go")
-            call = Call(
-                method="GET", url=str(url), accept=accept, params=params, max_bytes=max_bytes
-            )
-            reply = await connection.send(call, self._auth, self._pace)
-            if reply.status not in (301, 302, 307, 308):
-                return _accepted(reply)
-            url, params = _joined(url, reply), None
-        raise Forbidden("GitHub redirects in a circle")
+    ) -> bytes:
+        """Read an answer's body; redirects are followed on the same host only."""
+        return (await self._read(self._url(path), accept, params, max_bytes)).body
 
-    async def get_json(
-        self, path: str, shape: type[T], params: Mapping[str, str | int] | None = None
-    ) -> T:
+    async def get_json(self, path: str, shape: type[T], **params: str | int) -> T:
         """Read a JSON answer of this shape."""
-        return decode((await self.get(path, params=params)).body, shape)
+        return decode(await self.get(path, params=params or None), shape)
 
     async def pages(
-        self, path: str, page: type[T], *, per_page: int, **params: str | int
+        self,
+        path: str,
+        page: type[T],
+        *,
+        per_page: int,
+        max_pages: int = MAX_PAGES,
+        **params: str | int,
     ) -> AsyncIterator[T]:
         """Read a list page by page, as far as its `next` links lead."""
-        reply = await self.get(path, params={"per_page": per_page, **params})
-        for _ in range(MAX_PAGES):
+        reply = await self._read(self._url(path), params={"per_page": per_page, **params})
+        for _ in range(max_pages):
             yield decode(reply.body, page)
             if reply.next_url is None:
                 return
-            reply = await self.get(reply.next_url)
+            reply = await self._read(reply.next_url)
         log.warning("github.too_many_pages", path=path)
 
     async def write(
@@ -371,7 +370,7 @@ class Session:
         """
         call = Call(
             method=method,
-            url=self._connection.base_url + path,
+            url=self._url(path),
             content=None if body is None else msgspec.json.encode(body),
             is_repeatable=is_repeatable,
             is_content=is_content,
@@ -405,30 +404,45 @@ class Session:
                 raise NotFound(f"GitHub does not know this: {text}")
         raise Refused(f"GitHub refused this: {text}", status=reply.status, reasons=(text,))
 
+    async def _read(
+        self,
+        address: str,
+        accept: str = JSON,
+        params: Mapping[str, str | int] | None = None,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> Reply:
+        connection, url = self._connection, httpx.URL(address)
+        for _ in range(MAX_REDIRECTS + 1):
+            if not connection.is_ours(url):
+                raise Forbidden("GitHub sent us to another host, where our token does not go")
+            call = Call(
+                method="GET", url=str(url), accept=accept, params=params, max_bytes=max_bytes
+            )
+            reply = await connection.send(call, self._auth, self._pace)
+            if reply.status not in (301, 302, 307, 308):
+                return _accepted(reply)
+            url, params = _joined(url, reply), None
+        raise Forbidden("GitHub redirects in a circle")
 
-class Repository:
+    def _url(self, path: str) -> str:
+        return self._connection.base_url + path
+
+
+class Repository(Session):
     """One repository, which may have been renamed. Paths are relative to it: `pulls/7`."""
 
-    def __init__(self, session: Session, target: Target, names: dict[Name, str]) -> None:
-        self._session = session
+    def __init__(
+        self,
+        connection: Connection,
+        auth: httpx.Auth,
+        pace: Pace,
+        target: Target,
+        names: dict[Name, str],
+    ) -> None:
+        super().__init__(connection, auth, pace)
         self._target = target
         self._name = (target.repository_id, target.full_name)
         self._names = names
-
-    async def get(self, path: str, *, accept: str, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-        """Read the body of an answer of another media type than JSON."""
-        reply = await self._session.get(self._path(path), accept=accept, max_bytes=max_bytes)
-        return reply.body
-
-    async def get_json(self, path: str, shape: type[T], **params: str | int) -> T:
-        """Read a JSON answer of this shape."""
-        return await self._session.get_json(self._path(path), shape, params or None)
-
-    def pages(
-        self, path: str, page: type[T], *, per_page: int, **params: str | int
-    ) -> AsyncIterator[T]:
-        """Read a list page by page."""
-        return self._session.pages(self._path(path), page, per_page=per_page, **params)
 
     async def write(
         self,
@@ -442,33 +456,18 @@ class Repository:
         """Write; when the repository was renamed, find it by its id and write there."""
         for _ in range(2):
             try:
-                return await self._session.write(
-                    method,
-                    self._path(path),
-                    body,
-                    is_repeatable=is_repeatable,
-                    is_content=is_content,
+                return await super().write(
+                    method, path, body, is_repeatable=is_repeatable, is_content=is_content
                 )
             except Moved:
                 await self.find_by_id()
         raise Forbidden("This repository moves faster than we can follow")
 
-    async def graphql(
-        self,
-        document: str,
-        variables: Mapping[str, object],
-        shape: type[T],
-        *,
-        is_repeatable: bool = False,
-    ) -> T:
-        """Ask by GraphQL, which finds repositories by any name that they had."""
-        return await self._session.graphql(document, variables, shape, is_repeatable=is_repeatable)
-
     async def find_by_id(self) -> bool:
         """Learn the repository's name of today; say whether that is another one."""
-        path = f"/repositories/{self._target.repository_id}"
+        address = f"{self._connection.base_url}/repositories/{self._target.repository_id}"
         try:
-            found = await self._session.get_json(path, _RepositoryWire)
+            found = decode((await self._read(address)).body, RepositoryWire)
         except NotFound:
             return False
         used = self._names.get(self._name, self._target.full_name)
@@ -476,9 +475,9 @@ class Repository:
         log.event("github.renamed", old=used, new=found.full_name)
         return found.full_name != used
 
-    def _path(self, path: str) -> str:
+    def _url(self, path: str) -> str:
         owner, _, repo = self._names.get(self._name, self._target.full_name).partition("/")
-        return f"/repos/{quote(owner, safe='')}/{quote(repo, safe='')}/{path}"
+        return super()._url(f"/repos/{segment(owner)}/{segment(repo)}/{path}")
 
 
 class GitHub:
@@ -512,7 +511,7 @@ class GitHub:
 
     def _handle(self, target: Target, auth: httpx.Auth) -> Repository:
         pace = self._paces.setdefault(target.installation_id, Pace())
-        return Repository(Session(self._connection, auth, pace), target, self._names)
+        return Repository(self._connection, auth, pace, target, self._names)
 
     @property
     def slug(self) -> str | None:
@@ -540,10 +539,6 @@ class GitHub:
                 log.warning("github.answer_lost", problem=str(exc))
                 await self._connection.pause(tries)
         return await step()
-
-
-class _RepositoryWire(msgspec.Struct, frozen=True, kw_only=True):
-    full_name: str
 
 
 class _ErrorItem(msgspec.Struct, frozen=True, kw_only=True):

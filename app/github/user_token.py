@@ -3,17 +3,20 @@
 from collections.abc import Generator
 
 import httpx
-import msgspec
 
 from app.errors import Forbidden
-from app.github.transport import Account, Connection, NotFound, Pace, Session, segment
+from app.github.transport import (
+    Account,
+    Connection,
+    NotFound,
+    Pace,
+    RepositoryWire,
+    Session,
+    segment,
+)
 from app.review.pull import InstallationId, Target
 
 NO_INSTALLATION = InstallationId(0)
-
-
-class _RepositoryWire(msgspec.Struct, frozen=True, kw_only=True):
-    id: int
 
 
 class TokenAuth(httpx.Auth):
@@ -64,7 +67,7 @@ class TokenCredentials:
         """Find the id behind the name of a repository. Raises Forbidden."""
         path = f"/repos/{segment(owner)}/{segment(repo)}"
         try:
-            found = await self._session.get_json(path, _RepositoryWire)
+            found = await self._session.get_json(path, RepositoryWire)
         except NotFound as exc:
             raise Forbidden(
                 f"GitHub shows us no repository {owner}/{repo}",
