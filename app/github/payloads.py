@@ -64,13 +64,11 @@ class _Repository(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
 
 
-class _PullRequestLink(msgspec.Struct, frozen=True, kw_only=True):
-    """Only its presence counts: an issue with it is a pull request."""
-
-
 class _Issue(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `pull_request` only its presence counts: an issue with it is a pull request."""
+
     number: _Id
-    pull_request: _PullRequestLink | None = None
+    pull_request: object = None
 
 
 class _Comment(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,33 +90,34 @@ class _Before(msgspec.Struct, frozen=True, kw_only=True, rename={"text": "from"}
     text: str | None = None
 
 
-class _CommentChanges(msgspec.Struct, frozen=True, kw_only=True):
+class _Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What an edit changed; `base` is there when the base branch is another one now."""
+
     body: _Before | None = None
+    base: object = None
 
 
-class _Written(msgspec.Struct, frozen=True, kw_only=True):
+class _Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """What all that we take has."""
+
     installation: _Numbered
     repository: _Repository
     sender: _User | None = None
-    changes: _CommentChanges | None = None
+    changes: _Changes | None = None
 
 
-class _IssueComment(_Written, frozen=True, kw_only=True):
+class _IssueComment(_Payload, frozen=True, kw_only=True):
     issue: _Issue
     comment: _Comment
 
 
-class _PullNumber(msgspec.Struct, frozen=True, kw_only=True):
-    number: _Id
-
-
-class _ReviewComment(_Written, frozen=True, kw_only=True):
-    pull_request: _PullNumber
+class _ReviewComment(_Payload, frozen=True, kw_only=True):
+    pull_request: _Issue
     comment: _Comment
 
 
-class _Review(_Written, frozen=True, kw_only=True):
-    pull_request: _PullNumber
+class _Review(_Payload, frozen=True, kw_only=True):
+    pull_request: _Issue
     review: _Comment
 
 
@@ -137,20 +136,10 @@ class _Label(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
-class _Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What an edit changed; `base` is there when the base branch is another one now."""
-
-    base: object = None
-
-
-class _PullRequestEvent(msgspec.Struct, frozen=True, kw_only=True):
-    installation: _Numbered
-    repository: _Repository
+class _PullRequest(_Payload, frozen=True, kw_only=True):
     number: _Id
     pull_request: _Pull
-    sender: _User | None = None
     label: _Label | None = None
-    changes: _Changes | None = None
 
 
 class _BaseRepository(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,17 +151,19 @@ class _PullOfCheck(msgspec.Struct, frozen=True, kw_only=True):
     base: _BaseRepository
 
 
-class _SuiteOfRun(msgspec.Struct, frozen=True, kw_only=True):
+class _Suite(msgspec.Struct, frozen=True, kw_only=True):
     """`head_branch` is null for heads in forks."""
 
     head_branch: str | None = None
 
 
-class _Run(msgspec.Struct, frozen=True, kw_only=True):
+class _Check(_Suite, frozen=True, kw_only=True):
+    """A check run, which names the branch in its suite, or a suite."""
+
     head_sha: _Sha
     external_id: str | None = None
     app: _Numbered | None = None
-    check_suite: _SuiteOfRun = _SuiteOfRun()
+    check_suite: _Suite = _Suite()
     pull_requests: tuple[_PullOfCheck, ...] = ()
 
 
@@ -180,38 +171,22 @@ class _Button(msgspec.Struct, frozen=True, kw_only=True):
     identifier: str = ""
 
 
-class _RunEvent(msgspec.Struct, frozen=True, kw_only=True):
-    installation: _Numbered
-    repository: _Repository
-    check_run: _Run
-    sender: _User | None = None
+class _CheckRun(_Payload, frozen=True, kw_only=True):
+    check_run: _Check
     requested_action: _Button | None = None
 
 
-class _Suite(msgspec.Struct, frozen=True, kw_only=True):
-    head_sha: _Sha
-    head_branch: str | None = None
-    app: _Numbered | None = None
-    pull_requests: tuple[_PullOfCheck, ...] = ()
+class _CheckSuite(_Payload, frozen=True, kw_only=True):
+    check_suite: _Check
 
 
-class _SuiteEvent(msgspec.Struct, frozen=True, kw_only=True):
-    installation: _Numbered
-    repository: _Repository
-    check_suite: _Suite
-    sender: _User | None = None
-
-
-class _MergeGroup(msgspec.Struct, frozen=True, kw_only=True):
+class _Group(msgspec.Struct, frozen=True, kw_only=True):
     head_sha: _Sha
     head_ref: str = ""
 
 
-class _MergeGroupEvent(msgspec.Struct, frozen=True, kw_only=True):
-    installation: _Numbered
-    repository: _Repository
-    merge_group: _MergeGroup
-    sender: _User | None = None
+class _MergeGroup(_Payload, frozen=True, kw_only=True):
+    merge_group: _Group
 
 
 _PULL_ACTIONS = frozenset(action.value for action in PullAction)
@@ -248,13 +223,16 @@ def parse_event(name: str, body: bytes, content_type: str | None = None) -> Even
             number = reply.pull_request.number
             return _written(action, CommentKind.REVIEW_COMMENT, reply, reply.comment, number)
         case "pull_request":
-            return _changed(action, _decode(name, payload, _PullRequestEvent))
+            return _changed(action, _decode(name, payload, _PullRequest))
         case "check_run":
-            return _run_asked(action, _decode(name, payload, _RunEvent))
+            run = _decode(name, payload, _CheckRun)
+            button = run.requested_action.identifier if run.requested_action else ""
+            return _check_asked(name, action, run, run.check_run, button)
         case "check_suite":
-            return _suite_asked(action, _decode(name, payload, _SuiteEvent))
+            suite = _decode(name, payload, _CheckSuite)
+            return _check_asked(name, action, suite, suite.check_suite)
         case _:
-            return _merge_group(_decode(name, payload, _MergeGroupEvent))
+            return _merge_group(_decode(name, payload, _MergeGroup))
 
 
 def _is_taken(name: str, action: str) -> bool:
@@ -298,7 +276,7 @@ def _decode(name: str, payload: bytes, shape: type[Shape]) -> Shape:
 
 
 def _written(
-    action: str, kind: CommentKind, payload: _Written, comment: _Comment, number: int
+    action: str, kind: CommentKind, payload: _Payload, comment: _Comment, number: int
 ) -> CommentWritten:
     sender, changes = payload.sender, payload.changes
     app = comment.performed_via_github_app
@@ -308,7 +286,7 @@ def _written(
         edit = Edit(editor=_login(sender), body_before=before or "")
     said_first = comment.submitted_at or comment.created_at
     return CommentWritten(
-        target=_target(payload.installation, payload.repository, number),
+        target=_target(payload, number),
         comment=CommentRef(
             kind=kind,
             id=comment.id,
@@ -334,11 +312,11 @@ def _time(told: object) -> float:
         return 0.0
 
 
-def _changed(action: str, payload: _PullRequestEvent) -> PullRequestChanged | OtherEvent:
+def _changed(action: str, payload: _PullRequest) -> PullRequestChanged | OtherEvent:
     if action == PullAction.EDITED and (payload.changes is None or payload.changes.base is None):
         return OtherEvent(name="pull_request", action=action)
     return PullRequestChanged(
-        target=_target(payload.installation, payload.repository, payload.number),
+        target=_target(payload, payload.number),
         action=PullAction(action),
         sender=_login(payload.sender),
         head_sha=payload.pull_request.head.sha,
@@ -347,53 +325,36 @@ def _changed(action: str, payload: _PullRequestEvent) -> PullRequestChanged | Ot
     )
 
 
-def _run_asked(action: str, payload: _RunEvent) -> CheckAsked | MergeGroupAsked:
-    run, button = payload.check_run, payload.requested_action
-    asked = CheckAsked(
-        name="check_run",
-        action=action,
-        app_id=run.app.id if run.app else None,
-        target=_target(payload.installation, payload.repository),
-        sender=_login(payload.sender),
-        head_sha=run.head_sha,
-        run_id=run.external_id or "",
-        button=button.identifier if button else "",
-        numbers=_numbers(run.pull_requests, payload.repository),
-    )
-    return _of_queue(asked, run.check_suite.head_branch)
-
-
-def _suite_asked(action: str, payload: _SuiteEvent) -> CheckAsked | MergeGroupAsked:
-    suite = payload.check_suite
-    asked = CheckAsked(
-        name="check_suite",
-        action=action,
-        app_id=suite.app.id if suite.app else None,
-        target=_target(payload.installation, payload.repository),
-        sender=_login(payload.sender),
-        head_sha=suite.head_sha,
-        numbers=_numbers(suite.pull_requests, payload.repository),
-    )
-    return _of_queue(asked, suite.head_branch)
-
-
-def _of_queue(asked: CheckAsked, branch: str | None) -> CheckAsked | MergeGroupAsked:
+def _check_asked(
+    name: str, action: str, payload: _Payload, check: _Check, button: str = ""
+) -> CheckAsked | MergeGroupAsked:
     """Where the check is a merge queue's, it is the queue that asks again."""
-    if not _QUEUE.match(branch or ""):
-        return asked
-    return MergeGroupAsked(
-        target=replace(asked.target, number=_queued_number(branch or "")),
-        sender=asked.sender,
-        head_sha=asked.head_sha,
-        app_id=asked.app_id,
+    app_id = check.app.id if check.app else None
+    branch = check.head_branch or check.check_suite.head_branch or ""
+    if _QUEUE.match(branch):
+        return MergeGroupAsked(
+            target=_target(payload, _queued_number(branch)),
+            sender=_login(payload.sender),
+            head_sha=check.head_sha,
+            app_id=app_id,
+        )
+    return CheckAsked(
+        name=name,
+        action=action,
+        app_id=app_id,
+        target=_target(payload),
+        sender=_login(payload.sender),
+        head_sha=check.head_sha,
+        run_id=check.external_id or "",
+        button=button,
+        numbers=_numbers(check.pull_requests, payload.repository),
     )
 
 
-def _merge_group(payload: _MergeGroupEvent) -> MergeGroupAsked:
+def _merge_group(payload: _MergeGroup) -> MergeGroupAsked:
     group = payload.merge_group
-    number = _queued_number(group.head_ref)
     return MergeGroupAsked(
-        target=_target(payload.installation, payload.repository, number),
+        target=_target(payload, _queued_number(group.head_ref)),
         sender=_login(payload.sender),
         head_sha=group.head_sha,
     )
@@ -410,9 +371,10 @@ def _queued_number(ref: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _target(installation: _Numbered, repository: _Repository, number: int = 0) -> Target:
+def _target(payload: _Payload, number: int = 0) -> Target:
+    repository = payload.repository
     return Target(
-        installation_id=InstallationId(installation.id),
+        installation_id=InstallationId(payload.installation.id),
         repository_id=repository.id,
         owner=repository.owner.login,
         repo=repository.name,
