@@ -44,8 +44,8 @@ What other programs ask, and operators: `web/openapi.py` has one table that rout
 at: `web/pages.py` shows state and reviews (`store/runs.py`), these behind `web/password.py`.
 
 The same review from a terminal: `cli.py`, which has a change from `terminal.py` (a diff, a working
-tree) or from GitHub, and `alone.py` for what a server would remember and report. Over cases with
-known bugs: `evaluating.py`.
+tree) or from GitHub, `single_runs.py`, which builds the run, and `alone.py` for what a server would
+remember and report. Over cases with known bugs: `evaluating.py`.
 
 Before all that `web/setup.py` creates the App (by `github/manifest.py` °, from `app.yml`), and
 `credentials.py` keeps what GitHub gives for it. `doctor.py` says what is broken.
@@ -63,9 +63,9 @@ Rooms (° = pure: no network, clock, settings or log), and what each alone knows
     demo/          a stand-in for GitHub, and the story that `codex-review demo` plays
 
 Imports point inwards: everyone may import `review/`, `errors` and `ports`; adapters never import
-each other and are built by `bootstrap.py` alone (`terminal.py` by `cli.py`, and `doctor.py` tries
-them); `demo/` knows neither `review/` nor `github/`. `tests/test_architecture.py` holds these
-arrows.
+each other and are built, of `parts.py`, by `bootstrap.py` for the server and by `single_runs.py`
+for the terminal (`terminal.py` by `cli.py`, and `doctor.py` tries them); `demo/` knows neither
+`review/` nor `github/`. `tests/test_architecture.py` holds these arrows.
 
 Words: a **delivery** carries an **event**; a comment may hold a **command**; a **job** is stored
 work; a **run** (`run_id`) is one review; a **focus area** is what to look for; a **chunk** is what

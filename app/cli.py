@@ -14,12 +14,12 @@ import click
 from app.errors import AppError, Permanent, RateLimited, Unusable
 
 if TYPE_CHECKING:
-    from app.bootstrap import OnGitHub
     from app.ports import Changes
     from app.review.focus import Area
     from app.review.priority import Priority
     from app.review.receipt import Receipt
     from app.settings import TerminalSettings
+    from app.single_runs import OnGitHub
 
 REVIEWED, BLOCKED, USAGE, NOT_REVIEWED, INTERRUPTED = 0, 1, 2, 3, 130
 DONE = 0
@@ -123,9 +123,9 @@ def review(
     Nothing is posted without --post. Without a model only analysers run.
     """
     from app.alone import Progress
-    from app.bootstrap import OnGitHub, dry_run_on_terminal, review_on_terminal
     from app.review.dry_run import render_dry_run, render_prompts
     from app.settings import read_terminal_settings
+    from app.single_runs import OnGitHub, dry_run_on_terminal, review_on_terminal
 
     if [url, diff_file, base].count(None) != 2:
         raise click.UsageError("name one: PULL_REQUEST_URL, --diff FILE (or -), --base REVISION")
@@ -216,8 +216,8 @@ def evaluate(
     CASES is a JSONL file, or a folder with cases.jsonl; default: those that we ship.
     """
     from app.alone import Progress
-    from app.bootstrap import evaluate_on_terminal, fetch_case_on_terminal, shipped
     from app.evaluating import Plan, add_case, read_cases
+    from app.parts import shipped
     from app.review.scoring import (
         Measured,
         decode_evaluation,
@@ -228,6 +228,7 @@ def evaluate(
         score,
     )
     from app.settings import read_terminal_settings
+    from app.single_runs import evaluate_on_terminal, fetch_case_on_terminal
 
     settings = read_terminal_settings(_named_environment())
     if fix_url is not None:
@@ -268,8 +269,8 @@ def doctor(is_json: bool) -> int:
 
     Leaves with 0 if nothing is broken, 1 if something is, 2 if the settings cannot be used.
     """
-    from app.bootstrap import diagnose_here
     from app.doctor import render_diagnosis
+    from app.single_runs import diagnose_here
 
     diagnosis = asyncio.run(diagnose_here(os.environ))
     _print(render_diagnosis(diagnosis, is_json=is_json))
@@ -286,9 +287,9 @@ def forget(repository: str, yes: bool) -> int:
 
     A running review of it is stopped first.
     """
-    from app.bootstrap import forget_repository
     from app.credentials import read_environment
     from app.settings import read_database
+    from app.single_runs import forget_repository
 
     owner, slash, repo = repository.partition("/")
     if not (owner and slash and repo) or "/" in repo:
@@ -337,9 +338,9 @@ def _named_environment() -> dict[str, str]:
 
 
 def _on_github(url: str, fail_on: "Priority | None", *, post: bool) -> "OnGitHub":
-    from app.bootstrap import OnGitHub
     from app.github.addresses import parse_pull_address
     from app.settings import read_github_access
+    from app.single_runs import OnGitHub
 
     access = read_github_access(_named_environment())
     address = parse_pull_address(url, access.api_url)
@@ -372,9 +373,9 @@ def _on_this_machine(
 
 
 def _fetched_receipt(url: str) -> "Receipt":
-    from app.bootstrap import fetch_verdict
     from app.github.addresses import parse_address
     from app.settings import read_github_access
+    from app.single_runs import fetch_verdict
 
     access = read_github_access(_named_environment())
     return asyncio.run(fetch_verdict(access, parse_address(url, access.api_url)))

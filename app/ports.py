@@ -1,5 +1,5 @@
 """What the pipeline needs from the world, as small protocols. Adapters implement them; only
-`bootstrap` builds adapters; everyone else is handed `Services`."""
+`bootstrap` and `single_runs` build adapters; everyone else is handed `Services`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

@@ -21,8 +21,9 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.bootstrap import SystemClock, running
+from app.bootstrap import running
 from app.demo.serving import serving
+from app.parts import SystemClock
 from app.settings import read_settings
 
 WRITES = re.compile(

@@ -1,7 +1,7 @@
 """Scripted models as a run is handed them."""
 
-from app.bootstrap import SystemClock
 from app.llm.metered import LedgerOfOneRun, Meter, MeteredModels
+from app.parts import SystemClock
 from app.ports import Model
 from app.review.price import Limits, Price
 

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "demo": ("app.demo", "app.errors"),
 }
 CODE = re.compile(r"`([^`]+)`")
-BUILDERS = ("app.bootstrap", "app.cli", "app.doctor")
+BUILDERS = ("app.bootstrap", "app.single_runs", "app.parts", "app.cli", "app.doctor")
 
 
 def modules() -> list[Path]:
@@ -79,7 +79,7 @@ def test_a_room_imports_only_what_its_arrow_allows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_only_bootstrap_and_the_command_line_reach_for_adapters(path: Path) -> None:
+def test_only_builders_and_the_command_line_reach_for_adapters(path: Path) -> None:
     name = name_of(path)
     if name in BUILDERS or path.relative_to(APP).parts[0] in ROOMS:
         return

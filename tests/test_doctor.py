@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.bootstrap import load_manifest
 from app.demo.deliveries import deliver
 from app.demo.events import comment_event
 from app.demo.github import create_app
 from app.demo.state import AppIdentity, State, new_app
 from app.doctor import Diagnosis, Line, Status, diagnose, render_diagnosis
+from app.parts import load_manifest
 from app.review.pull import InstallationId, Target
 from app.sandbox.isolation import Sandbox
 from app.store.database import open_database

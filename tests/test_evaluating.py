@@ -11,7 +11,6 @@ import pytest
 
 from app.alone import NoCheck, NoMemory, NoPublisher, NoThreads
 from app.asking import Asking
-from app.bootstrap import NOWHERE, SystemClock, load_prompts
 from app.errors import ModelUnavailable, Unusable
 from app.evaluating import (
     CaseChanges,
@@ -22,6 +21,7 @@ from app.evaluating import (
     read_cases,
     spent_usd,
 )
+from app.parts import SystemClock, load_prompts
 from app.ports import Model, Services
 from app.review.answer import Answer, Usage
 from app.review.cases import Case
@@ -34,6 +34,7 @@ from app.review.pull import Change, Target
 from app.review.receipt import ReceiptUsage, State
 from app.review.scoring import Measured, is_cut_off
 from app.review.syntax import Language
+from app.single_runs import NOWHERE
 from tests.builders import make_change, make_diff, make_receipt, make_target
 from tests.models import models_of
 

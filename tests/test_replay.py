@@ -11,8 +11,8 @@ import pytest
 
 from app.alone import NoCheck, NoMemory, NoPublisher, NoThreads
 from app.asking import Asking
-from app.bootstrap import NOWHERE, SystemClock, load_prompts
 from app.evaluating import CaseChanges, Plan, measure, read_cases
+from app.parts import SystemClock, load_prompts
 from app.ports import Services
 from app.review.answer import Answer, Usage
 from app.review.cases import Case
@@ -23,6 +23,7 @@ from app.review.prompt import Prompt
 from app.review.receipt import ReceiptFinding
 from app.review.scoring import Measured, score
 from app.review.syntax import Language
+from app.single_runs import NOWHERE
 from tests.conftest import CHECKOUT
 from tests.judges import findings, verdict, verdicts
 from tests.models import models_of

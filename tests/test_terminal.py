@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import NOWHERE
 from app.errors import Unusable
 from app.review.config import Layer
 from app.review.diff import Status
 from app.review.pull import Change, NotInDiff
+from app.single_runs import NOWHERE
 from app.terminal import GIT_DIFF, MAX_FILE, DiffChanges, GitChanges
 from tests.builders import added_files
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from jsonschema import Draft202012Validator
 
-from app.bootstrap import INTERVALS, SystemClock, running
+from app.bootstrap import INTERVALS, running
 from app.demo.deliveries import deliver
 from app.demo.events import Event, comment_event, pull_event, push_event
 from app.demo.github import create_app
@@ -30,6 +30,7 @@ from app.demo.records import (
 )
 from app.demo.state import AppIdentity, State
 from app.handlers import Waits
+from app.parts import SystemClock
 from app.ports import Clock
 from app.recovery import Intervals
 from app.review.config import CONFIG_PATH

@@ -15,9 +15,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.bootstrap import RESPOND_SLOTS, SystemClock
+from app.bootstrap import RESPOND_SLOTS
 from app.jobs.job import JobState, Lane, NewJob, Respond, Review, Work
 from app.jobs.sqlite import Limit, SqliteJobs
+from app.parts import SystemClock
 from app.review.event import CommentKind, CommentRef
 from app.review.pull import InstallationId, RunId, Target
 from app.store.database import open_database

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import forget_repository
 from app.demo.state import AppIdentity, new_app
 from app.errors import Unavailable
 from app.review.pull import InstallationId, Target
+from app.single_runs import forget_repository
 from app.store.database import open_database
 from app.store.forgetting import forget
 from app.store.memory import Store

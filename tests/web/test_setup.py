@@ -14,11 +14,12 @@ import httpx
 import msgspec
 import pytest
 
-from app.bootstrap import Front, SystemClock, running
+from app.bootstrap import Front, running
 from app.credentials import read_environment
 from app.demo.faults import Fault
 from app.demo.github import create_app
 from app.demo.state import State, new_app
+from app.parts import SystemClock
 from app.settings import Settings, read_settings
 from tests.registering import ROUTES
 
