@@ -69,7 +69,6 @@ class GitHubDeliveries:
         return sorted((d for d in deliveries if d.delivered_at >= since), key=_age)
 
     async def fetch(self, delivery: ListedDelivery) -> bytes | None:
-        """Return a delivery's payload as JSON; None where GitHub does not have it any more."""
         try:
             path = f"/app/hook/deliveries/{delivery.id}"
             found = await self._github.app.get_json(path, _DeliveryWire)

@@ -84,10 +84,6 @@ class GitHubPublisher:
         self._us: Account | None = None
 
     async def publish(self, change: Change, run: Run, review: Review) -> None:
-        """Post the review exactly once, however often it is called for this run.
-
-        Raises Overtaken when the reviewed commit is no longer part of the pull request.
-        """
         pull = change.pull
         if pull is None:
             raise ValueError("only pull requests have reviews")

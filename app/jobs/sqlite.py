@@ -409,27 +409,25 @@ def _stop_reviews(
 
     `automatic`: only those that nobody asked for. `before`: only those asked for until then.
     """
-    pull = (target.repository_id, target.number, but, automatic, before)
-    unseen = connection.execute(
-        """
-        UPDATE jobs SET state = ?, ended_at = ?
-        WHERE ? = 'superseded' AND state = 'queued' AND lane = 'review' AND attempt = 0
-            AND ending IS NULL
-            AND repository_id = ? AND number = ? AND id <> ?
-            AND json_extract(work, '$.is_automatic') >= ?
-            AND coalesce(nullif(json_extract(work, '$.asked_at'), 0), created_at) <= ?""",
-        (state.value, now, state.value, *pull),
-    )
+    meant = """lane = 'review' AND ending IS NULL AND repository_id = ? AND number = ? AND id <> ?
+        AND json_extract(work, '$.is_automatic') >= ?
+        AND coalesce(nullif(json_extract(work, '$.asked_at'), 0), created_at) <= ?"""
+    values = (state, now, target.repository_id, target.number, but, automatic, before)
+    n_unseen = 0
+    if state is JobState.SUPERSEDED:
+        n_unseen = connection.execute(
+            f"""
+            UPDATE jobs SET state = ?, ended_at = ?
+            WHERE state = 'queued' AND attempt = 0 AND {meant}""",  # noqa: S608 - ours
+            values,
+        ).rowcount
     told = connection.execute(
-        """
+        f"""
         UPDATE jobs SET ending = ?, not_before = ?
-        WHERE state IN ('queued', 'running') AND lane = 'review' AND ending IS NULL
-            AND repository_id = ? AND number = ? AND id <> ?
-            AND json_extract(work, '$.is_automatic') >= ?
-            AND coalesce(nullif(json_extract(work, '$.asked_at'), 0), created_at) <= ?""",
-        (state.value, now, *pull),
+        WHERE state IN ('queued', 'running') AND {meant}""",  # noqa: S608 - ours
+        values,
     )
-    return unseen.rowcount + told.rowcount
+    return n_unseen + told.rowcount
 
 
 def _take_back(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row], now: float) -> int:

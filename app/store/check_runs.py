@@ -57,11 +57,5 @@ class StoredCheckRuns:
 
 
 def _check(row: sqlite3.Row) -> KnownCheck:
-    return KnownCheck(
-        run_id=RunId(row["run_id"]),
-        target=msgspec.json.decode(row["target"], type=Target),
-        head_sha=row["head_sha"],
-        name=row["name"],
-        id=row["check_run_id"],
-        conclusion=row["conclusion"],
-    )
+    target = msgspec.json.decode(row["target"], type=Target)
+    return msgspec.convert(dict(row) | {"target": target, "id": row["check_run_id"]}, KnownCheck)

@@ -177,16 +177,9 @@ def examine_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -
 
 
 @dataclass(frozen=True, slots=True)
-class _Worked:
-    value: object
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: BaseException
-
-
-_Outcome = _Worked | _Failed
+class _Outcome:
+    value: object = None
+    error: BaseException | None = None
 
 
 def _work(connection: sqlite3.Connection, asked: "SimpleQueue[_Asked | None]") -> None:
@@ -208,7 +201,7 @@ def _deliver(batch: Sequence[_Asked], outcomes: Sequence[_Outcome]) -> None:
     for asked, outcome in zip(batch, outcomes, strict=True):
         if asked.answer.done():  # nobody waits any more
             continue
-        if isinstance(outcome, _Failed):
+        if outcome.error is not None:
             asked.answer.set_exception(outcome.error)
         else:
             asked.answer.set_result(outcome.value)
@@ -220,10 +213,10 @@ def _commit_together(
     """Run several transactions under one commit; where one fails, each has a commit of its own."""
     try:
         with _transaction(connection):
-            return [_Worked(work(connection)) for work in works]
+            return [_Outcome(value=work(connection)) for work in works]
     except BaseException as exc:
         if len(works) == 1 or _is_locked(exc):
-            return [_Failed(exc)] * len(works)
+            return [_Outcome(error=exc)] * len(works)
     return [_commit_together(connection, [work])[0] for work in works]
 
 

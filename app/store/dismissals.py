@@ -22,7 +22,6 @@ class StoredDismissals:
         self._clock = clock
 
     async def dismiss(self, target: Target, finding: ReceiptFinding, who: str) -> None:
-        """Remember who dismissed a finding; twice is once."""
         now = self._clock.now()
         became = feedback(finding_of(finding), What.DISMISSED, who)
         row = (

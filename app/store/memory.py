@@ -140,7 +140,6 @@ class Store:
         await self._database.transact(write)
 
     async def receipt(self, run_id: RunId) -> Receipt | None:
-        """Return the receipt of a run that ended."""
         row = await self._database.first("SELECT receipt FROM receipts WHERE run_id = ?", (run_id,))
         return msgspec.json.decode(row["receipt"], type=Receipt) if row else None
 

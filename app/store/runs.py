@@ -1,8 +1,7 @@
 """Reads the reviews that we remember, for people: rows of jobs, and what their runs left behind."""
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -51,7 +50,6 @@ class StoredRuns:
         self._database = database
 
     async def listed(self, wanted: RunFilter, limit: int) -> Sequence[KnownRun]:
-        """Return reviews that fit, the newest first."""
         return await self._read(
             _LISTED,
             {
@@ -65,37 +63,24 @@ class StoredRuns:
         )
 
     async def one(self, run_id: RunId) -> KnownRun | None:
-        """Return a review, the latest try of its run."""
         found = await self._read(_ONE, {"run_id": run_id})
         return found[0] if found else None
 
     async def last_delivery(self) -> float | None:
-        """Return when the last delivery came (epoch seconds)."""
-        row = await self._database.transact(lambda c: c.execute(_LAST_DELIVERY).fetchone())
+        [row] = await self._database.run(_LAST_DELIVERY)
         at: float | None = row["at"]
         return at
 
-    async def _read(self, statement: str, values: dict[str, Any]) -> Sequence[KnownRun]:
-        return await self._database.transact(
-            lambda c: tuple(_run(row) for row in c.execute(statement, values))
-        )
+    async def _read(self, statement: str, values: Mapping[str, object]) -> Sequence[KnownRun]:
+        return tuple(_run(row) for row in await self._database.run(statement, values))
 
 
 def _run(row: sqlite3.Row) -> KnownRun:
     asked = msgspec.json.decode(row["work"], type=_Asked)
     told = row["receipt"]
-    return KnownRun(
-        id=row["id"],
-        run_id=RunId(row["run_id"]),
-        target=asked.target,
-        state=row["state"],
-        is_automatic=asked.is_automatic,
-        reason=row["reason"],
-        receipt=msgspec.json.decode(told, type=Receipt) if told else None,
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        planned_at=row["planned_at"],
-        answered_at=row["answered_at"],
-        concluded_at=row["concluded_at"],
-        ended_at=row["ended_at"],
-    )
+    known = {
+        "target": asked.target,
+        "is_automatic": asked.is_automatic,
+        "receipt": msgspec.json.decode(told, type=Receipt) if told else None,
+    }
+    return msgspec.convert(dict(row) | known, KnownRun)

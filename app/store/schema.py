@@ -159,26 +159,23 @@ _FIRST: Migration = (
 
 MIGRATIONS: Sequence[Migration] = (_FIRST,)
 
+
+def _oldest(table: str, key: str, at: str) -> str:
+    return f"""
+    DELETE FROM {table} WHERE ({key}) IN (
+        SELECT {key} FROM {table} WHERE {at} < :before ORDER BY {at} LIMIT :batch)"""  # noqa: S608 - ours
+
+
 # Each removes at most :batch rows older than :before, and they are repeated until none finds any.
 # They begin with DELETE: of others (WITH) Python does not tell the number of rows.
 # What was spent in a month counts until that is over.
 # A pull request keeps its coverage as long as it has a newer receipt; otherwise coverage goes
 # first and the receipts that lead to it after that, so that it is never searched as a whole.
 CLEANING = (
-    """
-    DELETE FROM jobs WHERE id IN (
-        SELECT id FROM jobs WHERE ended_at < :before ORDER BY ended_at LIMIT :batch)""",
-    """
-    DELETE FROM answers WHERE question IN (
-        SELECT question FROM answers
-        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
-    """
-    DELETE FROM outputs WHERE input IN (
-        SELECT input FROM outputs
-        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
-    """
-    DELETE FROM budgets WHERE run_id IN (
-        SELECT run_id FROM budgets WHERE created_at < :before LIMIT :batch)""",
+    _oldest("jobs", "id", "ended_at"),
+    _oldest("answers", "question", "created_at"),
+    _oldest("outputs", "input", "created_at"),
+    _oldest("budgets", "run_id", "created_at"),
     """
     DELETE FROM dismissals WHERE (repository_id, number, fingerprint) IN (
         SELECT repository_id, number, fingerprint FROM dismissals AS d
@@ -187,23 +184,15 @@ CLEANING = (
             WHERE r.repository_id = d.repository_id AND r.number = d.number
                 AND r.created_at >= :before)
         ORDER BY created_at LIMIT :batch)""",
-    """
-    DELETE FROM feedback WHERE (repository_id, number, fingerprint, what, who) IN (
-        SELECT repository_id, number, fingerprint, what, who FROM feedback
-        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
+    _oldest("feedback", "repository_id, number, fingerprint, what, who", "created_at"),
     """
     DELETE FROM spending WHERE account IN (
         SELECT account FROM spending
         WHERE booked_at < :before
             AND (account NOT LIKE 'month/%' OR booked_at < :before - 31 * 86400)
         LIMIT :batch)""",
-    """
-    DELETE FROM pauses WHERE (repository_id, number) IN (
-        SELECT repository_id, number FROM pauses WHERE seen_at < :before LIMIT :batch)""",
-    """
-    DELETE FROM check_runs WHERE (run_id, head_sha) IN (
-        SELECT run_id, head_sha FROM check_runs
-        WHERE created_at < :before ORDER BY created_at LIMIT :batch)""",
+    _oldest("pauses", "repository_id, number", "seen_at"),
+    _oldest("check_runs", "run_id, head_sha", "created_at"),
     """
     DELETE FROM coverage WHERE (repository_id, number, covered) IN (
         SELECT c.repository_id, c.number, c.covered

@@ -65,7 +65,6 @@ class StoredLedger:
         return _spent(row)
 
     async def spent(self, accounts: Sequence[str]) -> Mapping[str, Spent]:
-        """Return the sums of these accounts; of unknown ones, that nothing was spent."""
         marks = ", ".join("?" * len(accounts))
         rows = await self._database.run(
             f"SELECT * FROM spending WHERE account IN ({marks})",  # noqa: S608 - only marks
