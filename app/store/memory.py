@@ -4,7 +4,7 @@ Knows which rows hold them; knows nothing of what they mean. Everything here may
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -69,28 +69,21 @@ class Store:
 
         A run that is taken up again after it published must come to the same review.
         """
-        key = (target.repository_id, target.number, run_id)
 
         def read(connection: sqlite3.Connection) -> History:
-            last = connection.execute(
-                """
-                SELECT receipt FROM receipts
-                WHERE repository_id = ? AND number = ? AND run_id <> ? AND is_verdict = 1
-                ORDER BY created_at DESC LIMIT 1""",
-                key,
-            ).fetchone()
+            verdict = next(_verdicts(connection, target, but=run_id), None)
             covered = connection.execute(
                 """
                 SELECT covered FROM coverage
                 WHERE repository_id = ? AND number = ? AND run_id <> ?""",
-                key,
+                (target.repository_id, target.number, run_id),
             )
-            verdict = decode_receipt(last["receipt"]) if last else None
             told = findings_of(verdict) if verdict else ()
             return History(
                 open=told,
                 fixed=_told_of(
-                    connection, key, fixed_on(connection, target) - {f.fingerprint for f in told}
+                    _verdicts(connection, target, but=run_id),
+                    fixed_on(connection, target) - {f.fingerprint for f in told},
                 ),
                 covered=frozenset(row["covered"] for row in covered),
                 dismissed=dismissed_on(connection, target),
@@ -145,14 +138,7 @@ class Store:
 
     async def last_verdict(self, target: Target) -> Receipt | None:
         """Return the receipt of the last run that came to a verdict on a pull request."""
-        row = await self._database.first(
-            """
-            SELECT receipt FROM receipts
-            WHERE repository_id = ? AND number = ? AND is_verdict = 1
-            ORDER BY created_at DESC LIMIT 1""",
-            (target.repository_id, target.number),
-        )
-        return decode_receipt(row["receipt"]) if row else None
+        return await self._database.transact(lambda c: next(_verdicts(c, target), None))
 
     async def is_paused(self, target: Target) -> bool:
         """Say whether nobody wants automatic reviews of a pull request.
@@ -229,22 +215,27 @@ class Store:
         return str(row["text"])
 
 
-def _told_of(
-    connection: sqlite3.Connection, key: tuple[int, int, RunId], wanted: Collection[str]
-) -> tuple[Finding, ...]:
-    """Find in earlier verdicts what they told, last, of these findings."""
-    if not wanted:
-        return ()
-    receipts = connection.execute(
+def _verdicts(
+    connection: sqlite3.Connection, target: Target, *, but: str = ""
+) -> Iterator[Receipt]:
+    """Read the latest verdicts on a pull request, but for one run's; the newest first."""
+    rows = connection.execute(
         """
         SELECT receipt FROM receipts
         WHERE repository_id = ? AND number = ? AND run_id <> ? AND is_verdict = 1
         ORDER BY created_at DESC LIMIT ?""",
-        (*key, MAX_VERDICTS),
+        (target.repository_id, target.number, but, MAX_VERDICTS),
     )
+    return (decode_receipt(row["receipt"]) for row in rows)
+
+
+def _told_of(verdicts: Iterator[Receipt], wanted: Collection[str]) -> tuple[Finding, ...]:
+    """Find in verdicts, the newest first, what they told last of these findings."""
+    if not wanted:
+        return ()
     found: dict[str, Finding] = {}
-    for row in receipts:
-        for finding in findings_of(decode_receipt(row["receipt"])):
+    for verdict in verdicts:
+        for finding in findings_of(verdict):
             if finding.fingerprint in wanted:
                 found.setdefault(finding.fingerprint, finding)
     return tuple(found.values())
