@@ -89,7 +89,7 @@ class PullWire(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GitHubChanges:
-    """Changes that are pull requests on GitHub, and what governs their review."""
+    """The ports Changes and Policies: pull requests on GitHub, and what governs their review."""
 
     def __init__(
         self, github: GitHub, *, files: ConfigFiles | None = None, git: GitDiff | None = None
@@ -148,7 +148,6 @@ class GitHubChanges:
         )
 
     async def look(self, target: Target) -> tuple[PullRequest, Configured]:
-        """Fetch a pull request and its configuration, nothing of its diff."""
         repository = self._github.repository(target)
 
         async def fetch() -> tuple[PullWire, Configured]:
@@ -160,7 +159,6 @@ class GitHubChanges:
         return _pull(wire, target), configured
 
     async def confirm(self, change: Change) -> None:
-        """Look again whether the head is still the one that was opened; else raise Overtaken."""
         if change.pull is None:
             raise ValueError("only pull requests have a head that moves")
         target = change.pull.target

@@ -146,11 +146,7 @@ class GitHubVerdicts:
 
     @asynccontextmanager
     async def open(self, change: Change, run: Run) -> AsyncIterator[OpenCheck]:
-        """Open the run's check on the head, or find the one that an earlier attempt opened.
-
-        Leaving with a verdict completes it; leaving with Overtaken completes it as superseded;
-        any other error leaves it open for the next attempt or for `fail`.
-        """
+        """Open the run's check on the head, or find the one that an earlier attempt opened."""
         if change.pull is None:
             raise ValueError("only pull requests have check runs")
         repository = self._github.repository(change.pull.target)
@@ -176,7 +172,6 @@ class GitHubVerdicts:
             await self._complete(repository, opened, check.receipt, is_new=is_new)
 
     async def post(self, check: KnownCheck, receipt: Receipt) -> None:
-        """Post a verdict for which nothing had to be reviewed; twice is once."""
         repository = self._github.repository(check.target)
         is_new, opened = await self._take_up(repository, check)
         if opened.conclusion is None:

@@ -4,7 +4,7 @@ Knows where the files lie and what their absence means. What is in them reads `c
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.errors import Forbidden, Permanent
 from app.github.transport import ORGANISATION, RAW, GitHub, NotFound, Repository, TooBig
@@ -23,12 +23,6 @@ NO_CEILINGS = Ceilings()
 _Found = Layer | Mistake | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
-    found: _Found
-    until: float
-
-
 class ConfigFiles:
     """The files of configuration. `server` is the weakest layer, the repository's the strongest."""
 
@@ -38,7 +32,8 @@ class ConfigFiles:
         self._github = github
         self._server = server
         self._ceilings = ceilings
-        self._kept: dict[tuple[int, str], _Kept] = {}
+        self._kept: dict[tuple[int, str], tuple[_Found, float]] = {}
+        """What was found in an account, and until when that holds."""
 
     async def fetch(self, target: Target) -> Configured:
         """Fetch and read what governs a repository, from its default branch whatever is reviewed.
@@ -61,12 +56,12 @@ class ConfigFiles:
             return None  # its own file is the organisation's
         key = (target.installation_id, target.owner.lower())
         now = self._github.clock.now()
-        kept = self._kept.get(key)
-        if kept is not None and now < kept.until:
-            return kept.found
+        found, until = self._kept.get(key, (None, 0.0))
+        if now < until:
+            return found
         found = await _fetch(self._github.organisation(target), f"{target.owner}/{ORGANISATION}")
         self._kept.pop(key, None)
-        self._kept[key] = _Kept(found=found, until=now + KEPT_S)
+        self._kept[key] = found, now + KEPT_S
         if len(self._kept) > MAX_KEPT:
             del self._kept[next(iter(self._kept))]
         return found

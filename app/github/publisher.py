@@ -76,7 +76,7 @@ class _SubmitWire(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GitHubPublisher:
-    """Reviews on GitHub."""
+    """The port Publisher: reviews on GitHub."""
 
     def __init__(self, github: GitHub) -> None:
         self._github = github

@@ -44,7 +44,6 @@ class StoredDismissals:
         await self._database.transact(write)
 
     async def dismissed(self, target: Target) -> Sequence[Finding]:
-        """Return the findings that were dismissed on a pull request, in that order."""
         return await self._database.transact(lambda connection: dismissed_on(connection, target))
 
 

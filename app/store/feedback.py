@@ -20,8 +20,6 @@ class StoredStatistics:
         self._database = database
 
     async def outcomes(self) -> Mapping[Area, Mapping[str, int]]:
-        """Count per area what became of findings, each finding once; `open` are those said that
-        were neither fixed nor dismissed."""
         rows = await self._database.run(
             """
             SELECT area, what, COUNT(*) AS n FROM (

@@ -137,7 +137,6 @@ class Store:
         return msgspec.json.decode(row["receipt"], type=Receipt) if row else None
 
     async def last_verdict(self, target: Target) -> Receipt | None:
-        """Return the receipt of the last run that came to a verdict on a pull request."""
         return await self._database.transact(lambda c: next(_verdicts(c, target), None))
 
     async def is_paused(self, target: Target) -> bool:
@@ -167,7 +166,6 @@ class Store:
             )
 
     async def note_other_codex(self, target: Target, at: float) -> None:
-        """Remember where OpenAI's own bot wrote last."""
         await self.keep_value(
             f"{_OTHER_CODEX}{target.repository_id}", f"{at:.0f} {target.full_name}"
         )
@@ -181,7 +179,6 @@ class Store:
         return tuple((full_name, float(at)) for at, _, full_name in told)
 
     async def settle_budget(self, run_id: RunId, tokens: int) -> int:
-        """Return the budget of a run, the one that was settled first."""
         [row] = await self._database.run(
             """
             INSERT INTO budgets (run_id, tokens, created_at) VALUES (?, ?, ?)

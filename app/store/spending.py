@@ -17,7 +17,6 @@ class StoredLedger:
         self._clock = clock
 
     async def book(self, accounts: Sequence[str], usage: Usage, usd: float | None) -> None:
-        """Add a call to each of these accounts."""
         now = self._clock.now()
         rows = [
             (
