@@ -20,6 +20,7 @@ from app.llm.fallback import WithFallback
 from app.llm.ladder import Api
 from app.llm.metered import LedgerOfOneRun, Meter, MeteredModels
 from app.llm.model import ServedModel
+from app.llm.turns import Turns
 from app.ports import (
     Clock,
     Ledger,
@@ -142,7 +143,7 @@ def build_models(
     if server is None:
         return None
     connection = model_connection(server, http)
-    slots = asyncio.Semaphore(settings.max_concurrent_model_calls)
+    turns = Turns(settings.max_concurrent_model_calls)
 
     def served(name: str) -> Model:
         return ServedModel(
@@ -150,7 +151,7 @@ def build_models(
             model=name,
             api=None if server.api is ModelApi.AUTO else Api(server.api.value),
             timeout_s=server.timeout_s,
-            slots=slots,
+            turns=turns,
             clock=clock,
             learned=store,
         )

@@ -3,7 +3,6 @@
 Every protocol goes through the same loop: ask, step down the ladder, wait as told, make room.
 """
 
-import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from app.llm.connection import Connection, Received
 from app.llm.faults import Fault, Kind, error_of, fault, fault_of_answer, fault_of_error
 from app.llm.ladder import TRUSTED_S, Abilities, Api, decode, encode, least_of, step_down
 from app.llm.pace import Pace
+from app.llm.turns import Turns
 from app.llm.wire import Said, Wire
 from app.ports import Clock
 from app.review.answer import Answer, Usage
@@ -128,7 +128,7 @@ class _Question:
 
 
 class ServedModel:
-    """A model of a server; `slots` bounds the requests under way, `api` None finds its protocol.
+    """A model of a server; `turns` bound the requests under way, `api` None finds its protocol.
 
     What the server takes is learnt, and kept in `learned` where that is given.
     """
@@ -139,7 +139,7 @@ class ServedModel:
         connection: Connection,
         model: str,
         timeout_s: float,
-        slots: asyncio.Semaphore,
+        turns: Turns,
         clock: Clock,
         api: Api | None = None,
         learned: Learned | None = None,
@@ -148,7 +148,7 @@ class ServedModel:
         self._connection = connection
         self._model = model
         self._timeout_s = timeout_s
-        self._slots = slots
+        self._turns = turns
         self._clock = clock
         self._is_auto = api is None
         self._top = Abilities(api=api or Api.CHAT)
@@ -197,13 +197,13 @@ class ServedModel:
     # ---- one request -----------------------------------------------------------------------------
 
     async def _call(self, question: _Question) -> _Outcome:
-        """Make one request within a slot; waiting for the slot costs no patience."""
+        """Make one request in its turn; waiting for the turn costs no patience."""
         wire = _WIRES[question.can.api]
         content = msgspec.json.encode(question.render(wire, self._model))
         received = None
         while received is None:
             await self._wait_for_others(question)
-            async with self._slots:
+            async with self._turns.turn(is_urgent=question.prompt.is_urgent):
                 if self._pace.is_open:
                     received = await self._send(wire, content, question)
         if received.status == httpx.codes.OK:

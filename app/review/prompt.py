@@ -44,7 +44,8 @@ class Prompt:
     """One question. `system` is the same bytes for every chunk; `user` ends with the focus.
 
     `schema` is the JSON schema that the answer must obey. `salt` is not sent: a question with
-    another salt is a new one, whatever was answered before.
+    another salt is a new one, whatever was answered before. `is_urgent`: somebody waits for this
+    one answer, or a review ends with it.
     """
 
     system: str
@@ -52,6 +53,7 @@ class Prompt:
     schema_name: str
     schema: bytes
     salt: str = ""
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,7 @@ def render_judge(
         schema_name=JUDGE_SCHEMA_NAME,
         schema=prompts.judge_schema,
         salt=salt,
+        is_urgent=True,
     )
 
 
@@ -183,6 +186,7 @@ def render_ask(
         user="\n\n".join(_fenced(parts, fence_secret)) + "\n",
         schema_name=ASK_SCHEMA_NAME,
         schema=prompts.ask_schema,
+        is_urgent=True,
     )
 
 

@@ -7,6 +7,7 @@ import httpx
 
 from app.llm.connection import Connection
 from app.llm.model import ServedModel
+from app.llm.turns import Turns
 from app.review.answer import Answer, Usage
 from app.review.prompt import Prompt
 from tests.model_server import BASE_URL, ModelServer
@@ -51,7 +52,7 @@ def model_over(
     given: dict[str, Any] = {
         "model": "m-1",
         "timeout_s": 60.0,
-        "slots": asyncio.Semaphore(16),
+        "turns": Turns(16),
         "jitter": lambda: 1.0,
     }
     connection = connection_over(

@@ -25,6 +25,7 @@ from app.errors import (
 from app.llm.connection import MAX_ANSWER_BYTES
 from app.llm.ladder import TRUSTED_S, Api
 from app.llm.model import MAX_RATIO, MAX_TRIES, MIN_PATIENCE_S, MORE_ROOM
+from app.llm.turns import Turns
 from app.review.answer import Answer, Usage
 from app.review.tokens import estimate
 from tests.llm.builders import KEY, PROMPT, USAGE, FakeClock, ask, model_over
@@ -778,7 +779,7 @@ async def test_a_limit_told_to_one_question_is_kept_by_all(n_slots: int) -> None
 
     server = ModelServer(limited)
     async with server.client() as client:
-        model = model_over(client, clock, slots=asyncio.Semaphore(n_slots), jitter=lambda: 0.0)
+        model = model_over(client, clock, turns=Turns(n_slots), jitter=lambda: 0.0)
         answers = await asyncio.gather(*(model.ask(PROMPT) for _ in range(18)))
     assert [answer.text for answer in answers] == ["hello"] * 18
     assert refused <= 30  # without sharing 45: 15 + 12 + 9 + 6 + 3
@@ -786,17 +787,18 @@ async def test_a_limit_told_to_one_question_is_kept_by_all(n_slots: int) -> None
 
 
 async def test_who_waits_as_told_holds_no_slot() -> None:
-    slots = asyncio.Semaphore(1)
+    turns = Turns(1)
     free: list[bool] = []
 
     class Watching(FakeClock):
         async def sleep(self, seconds: float) -> None:
-            free.append(not slots.locked())
+            async with asyncio.timeout(1), turns.turn():
+                free.append(True)
             await super().sleep(seconds)
 
     limit = error(429, "slow down", headers={"retry-after": "5"})
     server = ModelServer(in_turn(limit, "hello"))
-    await ask(server, Watching(), slots=slots)
+    await ask(server, Watching(), turns=turns)
     assert free == [True]
 
 
@@ -826,21 +828,22 @@ async def test_after_a_limit_as_many_are_asked_at_once_as_before(clock: FakeCloc
 async def test_no_more_requests_are_under_way_than_there_are_slots(clock: FakeClock) -> None:
     server = ModelServer(in_turn(slow(0.01)))
     async with server.client() as client:
-        model = model_over(client, clock, slots=asyncio.Semaphore(3))
+        model = model_over(client, clock, turns=Turns(3))
         await asyncio.gather(*(model.ask(PROMPT) for _ in range(12)))
     assert (len(server.questions), server.busiest) == (12, 3)
 
 
 async def test_who_waits_to_try_again_holds_no_slot(clock: FakeClock) -> None:
-    slots = asyncio.Semaphore(1)
+    turns = Turns(1)
     free: list[bool] = []
 
     class Watching(FakeClock):
         async def sleep(self, seconds: float) -> None:
-            free.append(not slots.locked())
+            async with asyncio.timeout(1), turns.turn():
+                free.append(True)
 
     server = ModelServer(in_turn(error(500, "boom"), "hello"))
-    await ask(server, Watching(), slots=slots)
+    await ask(server, Watching(), turns=turns)
     assert free == [True]
 
 
