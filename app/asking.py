@@ -36,7 +36,10 @@ NO_ROOM = (Reason.ANSWER_CUT, Reason.ANSWER_EMPTY)
 TOO_LONG = (Reason.TOO_LONG, *NO_ROOM)
 MAX_DETAIL = 200
 """Characters of an error that are published: our own words, up to what a server said."""
-ASK_THE_OPERATOR = "ask the operator of this app to look at its model server; its log says more"
+ASK_THE_OPERATOR = (
+    "ask the operator of this app to run codex-review doctor there, and to look for this run in "
+    "what the server wrote to stderr"
+)
 CONCERNS_ALL = (ModelDenied, OutOfCredit, OverBudget)
 """Errors after which no other question can be answered either."""
 

@@ -16,8 +16,8 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import log
@@ -208,7 +208,10 @@ def _prefix(settings: Settings) -> str:
 
 def _also_below(prefix: str, routes: Sequence[BaseRoute]) -> Sequence[BaseRoute]:
     """Serve with the prefix too: some proxies take it off, some leave it."""
-    return [Mount(prefix, routes=routes), *routes] if prefix else routes
+    if not prefix:
+        return routes
+    to_state = Route(prefix, lambda _: RedirectResponse(f"{prefix}/"))
+    return [to_state, Mount(prefix, app=Router(routes, redirect_slashes=False)), *routes]
 
 
 def _reached_at(listener: socket.socket) -> str:
@@ -264,10 +267,13 @@ async def running(
             learning = _learn_identity(built.github, built.store, clock)
             beside = [tasks.create_task(one) for one in (learning, *rounds)]
             try:
-                yield Starlette(
+                app = Starlette(
                     routes=_also_below(_prefix(settings), routes),
                     exception_handlers={HTTPException: refuse, Exception: refuse},
                 )
+                # What it would redirect to is made of the Host header.
+                app.router.redirect_slashes = False
+                yield app
             finally:
                 for task in beside:
                     task.cancel()

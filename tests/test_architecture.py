@@ -4,15 +4,20 @@ import ast
 import re
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 import app
+from app.demo.state import new_app
 from app.review.command import COMMANDS
 from app.review.config_file import KEYS
 from app.review.focus import Area
 from app.review.render import render_help
 from app.settings import read_settings
 from tests.conftest import CHECKOUT
+from tests.world import build_world, finds
 
 APP = CHECKOUT / "app"
 ROOMS = ("analysers", "demo", "github", "jobs", "llm", "review", "sandbox", "store", "web")
@@ -183,6 +188,19 @@ def test_the_readme_names_no_setting_that_nothing_reads() -> None:
     code = "".join((APP / name).read_text("utf-8") for name in ("settings.py", "credentials.py"))
     for row in rows_of("| variable | meaning |"):
         assert f'"{row}"' in code, row
+
+
+@pytest.mark.anyio
+async def test_the_readme_names_every_route_and_no_other(tmp_path: Path) -> None:
+    world = build_world(tmp_path, new_app("a secret"), finds())
+    async with world.running():
+        transport = world.state.hook.transport
+        assert isinstance(transport, httpx.ASGITransport)
+        assert isinstance(transport.app, Starlette)
+        routes = [route for route in transport.app.routes if isinstance(route, Route)]
+        served = [f"{how} {r.path}" for r in routes for how in (r.methods or set()) - {"HEAD"}]
+    told = rows_of("| route | for |") + rows_of("| route | for whoever operates it |")
+    assert sorted(told) == sorted([*served, "GET /setup"])
 
 
 def rows_of(head: str) -> list[str]:

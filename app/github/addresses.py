@@ -75,6 +75,8 @@ def web_url(api_url: str) -> str:
 
 def _below(url: str, base: str) -> str | None:
     """Return the path below a base; None for another scheme, host or port, or a login in it."""
+    if not url.isprintable() or " " in url:  # which urlsplit takes away without a word
+        return None
     try:
         there, ours = urlsplit(url), urlsplit(base)
         is_same = (there.scheme, there.hostname, there.port) == (

@@ -99,7 +99,7 @@ class Pages:
         return [
             Route("/", self._state),
             Route("/reviews", self._list),
-            Route("/reviews/{run_id}", self._one),
+            Route("/reviews/{id}", self._one),
         ]
 
     async def _state(self, request: Request) -> Response:
@@ -167,7 +167,7 @@ class Pages:
     async def _one(self, request: Request) -> Response:
         if refusal := self.password.refusal(request):
             return refusal
-        run = await self.runs.one(RunId(request.path_params["run_id"]))
+        run = await self.runs.one(RunId(request.path_params["id"]))
         if run is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         receipt = run.receipt

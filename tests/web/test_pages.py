@@ -185,3 +185,13 @@ async def test_behind_a_prefix_all_is_found_whether_the_proxy_takes_it_off_or_no
             assert refused.json()["error"]["type"] == "invalid_request_error"
         for link in links:
             assert (await browser.get(link)).status_code == 200, link
+        assert (await browser.get("/tools/reviews")).headers["location"] == "/tools/reviews/"
+
+
+@pytest.mark.parametrize("prefix", ["", "/tools/reviews"])
+async def test_nothing_redirects_to_where_the_host_header_points(world: World, prefix: str) -> None:
+    world.env["PUBLIC_URL"] = f"https://example.com{prefix}"
+    async with browsing(world) as browser:
+        for path in ("/reviews/", "/v1/codex/reviews/", "/webhook/", "/healthz/", "/setup/"):
+            answer = await browser.get(prefix + path, headers={"Host": "evil.test"})
+            assert answer.status_code == 404, path
