@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -180,7 +181,9 @@ class Pages:
             steps=tuple(_steps(run)),
             repository=repository,
             address=partial(_address, repository, receipt.head_sha if receipt else None),
+            in_diff=partial(_in_diff, repository, run.target.number),
             lines=_lines,
+            suggested=_suggested,
             files=_files(receipt.coverage) if receipt else (),
             seen=_seen,
             max_rows=MAX_ROWS,
@@ -239,12 +242,29 @@ def _address(repository: str, head_sha: str | None, finding: ReceiptFinding) -> 
     return f"{repository}/blob/{head_sha}/{quote(finding.path)}{lines}"
 
 
+def _in_diff(repository: str, number: int, finding: ReceiptFinding) -> str:
+    """Return where GitHub's diff of the pull request shows the lines of a finding."""
+    file, side = sha256(finding.path.encode()).hexdigest(), finding.side[0]
+    lines = f"{side}{finding.start_line}-{side}{finding.line}"
+    return f"{repository}/pull/{number}/files#diff-{file}{lines}"
+
+
 def _lines(finding: ReceiptFinding) -> Iterator[tuple[str, str]]:
     """Return number and text of each line quoted; what is not quoted in full has no numbers."""
-    quoted = finding.evidence.split("\n")
-    is_whole = len(quoted) == finding.line - finding.start_line + 1
-    for n, text in enumerate(quoted, finding.start_line):
-        yield str(n) if is_whole else "", text
+    for n, text in enumerate(finding.evidence.split("\n"), finding.start_line):
+        yield str(n) if _is_whole(finding) else "", text
+
+
+def _suggested(finding: ReceiptFinding) -> Iterator[tuple[str, str]]:
+    """Return sign and text of each line that the suggestion takes away or puts there."""
+    for text in finding.evidence.split("\n") if _is_whole(finding) else ():
+        yield "-", text
+    for text in finding.suggestion.removesuffix("\n").split("\n") if finding.suggestion else ():
+        yield "+", text
+
+
+def _is_whole(finding: ReceiptFinding) -> bool:
+    return finding.evidence.count("\n") == finding.line - finding.start_line
 
 
 def _files(coverage: Sequence[ReceiptCoverage]) -> list[tuple[str, list[ReceiptCoverage]]]:

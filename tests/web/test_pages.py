@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -126,13 +127,15 @@ async def test_a_review_is_told_whole_and_only_as_text(world: World) -> None:
         told, source = await text_of(browser, path), (await browser.get(path)).text
     assert "acme/stats#1 ● findings 1 P1, 1 P2" in listed
     assert re.search(r"correctness 1 0 0 0 0 security 1 0 0 0 0", listed)
-    assert "P1 · correctness: mean([]) raises ZeroDivisionError stats.py:3 3" in told
+    assert "P1 · correctness: mean([]) raises ZeroDivisionError stats.py:3 , in the diff 3" in told
     assert "Dropped: 1 stats.py:3 Not in the file (model) anchored: unproven" in told
     assert "scripted: 3 questions, 300 tokens in, 60 out, 0.0009 USD." in told
     steps = ("asked for", "begun", "planned", "last answer", "verdict", "ended")
     assert re.search(".*".join(steps), told)
     assert "@@ -1,4 +1,3 @@ ✓ correctness ✓ security ✓ performance – dependencies" in told
     assert f"/acme/stats/blob/{world.pull.head_sha}/stats.py#L3-L3" in source
+    file = sha256(b"stats.py").hexdigest()
+    assert f"/acme/stats/pull/1/files#diff-{file}R3-R3" in source
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;U+202E&gt;&lt;img" in source
     assert not re.search(r"<script|<img|\bsrc=[^h]|style=", source)
 
@@ -157,6 +160,15 @@ async def test_pages_follow_each_other_and_keep_the_filter(world: World) -> None
     assert "repository=acme&amp;asked=person&amp;before=" in older
     assert (first.count("<tr>"), second.count("<tr>")) == (HEADS + PER_PAGE, HEADS + 2)
     assert 'rel="next"' not in second
+
+
+async def test_a_suggestion_is_shown_as_what_it_takes_away_and_puts_there(world: World) -> None:
+    world.model.script = finds(finding(suggestion="    return total / (len(values) or 1)"))
+    async with browsing(world) as browser:
+        await world.comment("@codex review")
+        await world.rest()
+        told = await text_of(browser, f"/reviews/{world.checks[0].external_id}")
+    assert "- return total / len(values) + return total / (len(values) or 1) Confidence" in told
 
 
 @pytest.mark.parametrize("query", ["before=x", "before=0", f"before={2**70}", "asked=me"])
