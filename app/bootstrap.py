@@ -47,6 +47,7 @@ from app.parts import (
     build_app,
     build_asking,
     build_changes,
+    build_client,
     build_models,
     build_syntax,
     load_manifest,
@@ -115,8 +116,8 @@ async def serve(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
-        github = await stack.enter_async_context(httpx.AsyncClient())
-        model = await stack.enter_async_context(httpx.AsyncClient())
+        github = await stack.enter_async_context(build_client())
+        model = await stack.enter_async_context(build_client())
         front = Front(environ, settings, github, clock)
         config = uvicorn.Config(
             front.app,

@@ -160,6 +160,11 @@ async def _github(
     auth = AppAuth(app_id=str(app_id), private_key=settings.private_key.reveal(), clock=clock)
     try:
         answer = await http.get(f"{api_url}/meta", headers=headers)
+        if "json" not in answer.headers.get("content-type", ""):
+            said = f"{api_url} is not the address of GitHub's API ({answer.status_code})"
+            remedy = "set GITHUB_API_URL to https://api.github.com, or to https://HOST/api/v3"
+            yield _bad("github", said, remedy)
+            return
         yield _ok("github", f"{api_url} answers")
         yield _clock(answer.headers, clock)
         if not settings.has_app or not app_id:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from app.asking import Asking
+from app.errors import Unusable
 from app.github.auth import PERMISSIONS, AppCredentials
 from app.github.changes import GitHubChanges
 from app.github.local_diff import GitDiff
@@ -108,6 +109,21 @@ def build_changes(
         files=ConfigFiles(github, server=settings.default_config, ceilings=settings.ceilings),
         git=GitDiff(sandbox.child(), program) if program else None,
     )
+
+
+def build_client() -> httpx.AsyncClient:
+    """Build a client as the environment says whom to trust and which proxy to take.
+
+    Raises Unusable where it says so wrongly.
+    """
+    try:
+        return httpx.AsyncClient()
+    except OSError as exc:
+        told = f"SSL_CERT_FILE cannot be read ({exc}): name a file of certificates in PEM"
+        raise Unusable(told) from exc
+    except (ValueError, httpx.InvalidURL) as exc:
+        told = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is no address: give http://HOST:PORT"
+        raise Unusable(told) from exc
 
 
 def build_asking(settings: Settings | TerminalSettings, fence_secret: bytes) -> Asking:

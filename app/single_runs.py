@@ -41,6 +41,7 @@ from app.parts import (
     build_app,
     build_asking,
     build_changes,
+    build_client,
     build_models,
     build_syntax,
     load_manifest,
@@ -79,7 +80,7 @@ NOWHERE = Target(installation_id=InstallationId(0), repository_id=0, owner="", r
 async def diagnose_here(environ: Mapping[str, str]) -> Diagnosis:
     """Look at all that a review needs; see `doctor.py`."""
     log.configure("error")
-    async with httpx.AsyncClient() as github, httpx.AsyncClient() as model:
+    async with build_client() as github, build_client() as model:
         manifest, clock = load_manifest(), SystemClock()
         return await diagnose(environ, manifest, github, model, find_sandbox(), clock)
 
@@ -145,7 +146,7 @@ async def dry_run_on_terminal(
 
 async def fetch_verdict(access: GitHubAccess, address: Address) -> Receipt:
     """Fetch the receipt that stands in a check run of ours on GitHub. Raises NoVerdict."""
-    async with httpx.AsyncClient() as http:
+    async with build_client() as http:
         github, credentials = _somebody(access, http, SystemClock(), VERDICT)
         posted = PostedVerdicts(github, app_id=access.app_id)
         number = address.number if isinstance(address, PullAddress) else 0
@@ -216,7 +217,7 @@ async def _alone(
     settings: TerminalSettings, source: Changes | OnGitHub, progress: Progress | None
 ) -> AsyncIterator[tuple[Target, Services, Asking]]:
     """Build what a single review needs."""
-    async with httpx.AsyncClient() as model_http, httpx.AsyncClient() as github_http:
+    async with build_client() as model_http, build_client() as github_http:
         clock = SystemClock()
         sandbox = find_sandbox()
 

@@ -724,6 +724,19 @@ def test_the_doctor_leaves_with_what_it_found(
     assert (status, "✗ github " in out) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("SSL_CERT_FILE", "/none/ca.pem"), ("HTTPS_PROXY", "foo://proxy")]
+)
+def test_a_wrong_authority_or_proxy_is_named_and_no_crash(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("MODEL_API", "static")
+    monkeypatch.setenv(name, value)
+    for command in ("doctor", "serve"):
+        status, _, err = terminal.run(command)
+        assert (status, name in err, "Traceback" in err) == (2, True, False)
+
+
 def test_forget_asks_first_and_says_what_it_erased(terminal: Terminal) -> None:
     asyncio.run(_made(terminal.folder / "codex-review.db"))
     status, out, _ = terminal.run("forget", "acme/shop", stdin=b"n\n")

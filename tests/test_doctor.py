@@ -187,6 +187,10 @@ def unreachable(clinic: Clinic) -> None:
     clinic.github = httpx.MockTransport(raising(httpx.ConnectError("no route")))
 
 
+def web_pages(clinic: Clinic) -> None:
+    clinic.github = httpx.MockTransport(lambda _: httpx.Response(404, html="<p>Not Found"))
+
+
 def bad_proxy(clinic: Clinic) -> None:
     clinic.github = httpx.MockTransport(raising(httpx.ProxyError("407")))
 
@@ -260,6 +264,7 @@ def readable_by_others(clinic: Clinic) -> None:
         (hook_of_pulling, "webhook", "reaches nobody", "PULL=5", 1),
         (no_public_url, "webhook", f"{HERE}/webhook", "set PUBLIC_URL", 0),
         (unreachable, "github", "cannot be reached (ConnectError)", "network and DNS", 1),
+        (web_pages, "github", "is not the address of GitHub's API (404)", "/api/v3", 1),
         (bad_proxy, "github", "cannot be reached (ProxyError)", "that HTTPS_PROXY names", 1),
         (dead_proxy, "github", "cannot be reached (ConnectError)", "that https_proxy names", 1),
         (own_authority, "github", "certificate is not trusted", "SSL_CERT_FILE", 1),
