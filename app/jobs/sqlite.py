@@ -85,7 +85,7 @@ LAST_ID = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """How many jobs of a lane may run at once."""
+    """How many jobs of a lane may run at once; those of an installation where there are others."""
 
     in_all: int
     per_installation: int
@@ -109,6 +109,7 @@ class SqliteJobs:
         self._owner = uuid.uuid4().hex
         self._news: defaultdict[Lane, _Bell] = defaultdict(_Bell)
         self._stops = _Bell()
+        self._installations: set[int] = set()
 
     async def take_over(self) -> int:
         """Become this database's one server; free at once what a dead one before us had claimed.
@@ -122,6 +123,8 @@ class SqliteJobs:
             left = connection.execute(
                 "SELECT * FROM jobs WHERE state = 'running' AND owner <> ?", (self._owner,)
             ).fetchall()
+            known = connection.execute("SELECT DISTINCT installation_id FROM jobs")
+            self._installations |= {row["installation_id"] for row in known}
             return _take_back(connection, left, now)
 
         return await self._database.transact(free)
@@ -130,6 +133,7 @@ class SqliteJobs:
         if not new:
             return ()
         now = self._clock.now()
+        self._installations |= {one.work.target.installation_id for one in new}
 
         def store(connection: sqlite3.Connection) -> tuple[tuple[JobId, ...], set[Lane]]:
             if delivery_id is not None and _is_seen(connection, delivery_id):
@@ -308,11 +312,12 @@ class SqliteJobs:
 
     def _wanted(self, lane: Lane, now: float) -> dict[str, object]:
         limit = self._limits[lane]
+        is_shared = len(self._installations) > 1
         return {
             "lane": lane.value,
             "now": now,
             "in_all": limit.in_all,
-            "per_installation": limit.per_installation,
+            "per_installation": limit.per_installation if is_shared else limit.in_all,
             "suspect": CRASHES_UNTIL_POISON - 1,
         }
 

@@ -153,6 +153,12 @@ async def test_an_installation_has_a_limit(open_queue: Open) -> None:
     assert await jobs.claim(Lane.REVIEW) is None
 
 
+async def test_an_installation_that_is_alone_has_all_slots(open_queue: Open) -> None:
+    jobs = await open_queue(in_all=2, per_installation=1)
+    await jobs.submit(None, [review(1), review(2)])
+    assert [(await claimed(jobs)).target.number for _ in range(2)] == [1, 2]
+
+
 async def test_all_installations_together_have_a_limit(open_queue: Open) -> None:
     jobs = await open_queue(in_all=2)
     await jobs.submit(None, [review(n, installation=n) for n in range(3)])
