@@ -165,6 +165,7 @@ async def test_a_verdict_is_never_covered_by_a_reason_why_there_is_no_review(mak
     assert shown(world) == [("head", "failure")]
 
 
+@pytest.mark.slow
 async def test_no_reason_is_given_beside_a_review_that_runs(make: Make) -> None:
     world = make(lambda _: slow(0.5, answer()))
     async with world.running():
@@ -237,6 +238,7 @@ async def test_a_narrow_review_is_taken_along_and_the_whole_one_follows(make: Ma
     ]
 
 
+@pytest.mark.slow
 async def test_a_late_word_of_a_push_leaves_the_review_of_that_head_alone(make: Make) -> None:
     world = make(automatic="[]")
     world.model.script = lambda _: slow(0.5, answer())

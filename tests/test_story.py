@@ -130,6 +130,7 @@ async def test_the_same_delivery_three_times_is_one_review(make: Make) -> None:
     assert len(world.reviews) == len(world.checks) == 1
 
 
+@pytest.mark.slow
 async def test_an_answer_lost_after_the_effect_leads_to_one_review(make: Make) -> None:
     world = make(finds(finding()))
     for path in (r"/reviews$", r"/reviews/\d+/events$", r"/check-runs$"):

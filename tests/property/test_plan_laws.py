@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from app.review.coverage import (
 from app.review.diff import Diff, FileDiff, Hunk, Line, Side, Status
 from app.review.event import Request
 from app.review.focus import DEFAULT_AREAS, Area
+
+pytestmark = pytest.mark.slow
 
 PATHS = (
     "src/a.py",

@@ -22,6 +22,7 @@ async def test_a_grammar_is_found_in_the_child(tmp_path: Path) -> None:
     assert await syntax.count_errors(Language.GO, ("package a\n", "package\n")) == (0, 1)
 
 
+@pytest.mark.slow
 async def test_what_a_hanging_parser_leaves_undone_is_unknown(tmp_path: Path) -> None:
     syntax = ParsingChild(LimitedChild(Limits(wall_s=2, cpu_s=2), folder=tmp_path))
     texts = ("class A {}\n", "a<" * 30_000, "class B {}\n")

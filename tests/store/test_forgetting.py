@@ -103,6 +103,7 @@ async def test_every_table_about_repositories_or_runs_is_cleared(world: World) -
 LINKED = r"\b(repository_id|run_id|target)\b"
 
 
+@pytest.mark.slow
 async def test_a_running_review_ends_before_it_is_forgotten(world: World) -> None:
     hurry(world)
     world.model.script = lambda _: Fault(delay_s=60.0)

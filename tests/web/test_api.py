@@ -278,6 +278,7 @@ async def test_a_repository_that_was_transferred_is_no_way_around_the_rules(make
     assert error(answer) == (403, "owner_not_allowed", "pull_request_url")
 
 
+@pytest.mark.slow
 async def test_while_github_or_the_database_is_away_it_is_asked_to_come_again(
     make: Make,
 ) -> None:

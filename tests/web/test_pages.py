@@ -95,6 +95,7 @@ async def test_a_review_that_had_no_money_is_told_with_the_remedy(world: World) 
     assert "The last review ended for want of money. Top up" in told
 
 
+@pytest.mark.slow
 async def test_a_database_that_cannot_be_used_is_told(world: World) -> None:
     async with browsing(world) as browser:
         with closing(sqlite3.connect(world.database, isolation_level=None)) as other:
