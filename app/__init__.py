@@ -27,9 +27,10 @@ The way of one delivery, each arrow one function:
                              github/policies.py      configuration in layers
                              github/base_files.py    AGENTS.md and .gitattributes of the base
       change → plan          review/coverage.py    ° plan_review: chunks by focus area
-      chunk → candidates     asking.py, analysers/   a model and analysers, side by side
+      chunk → candidates     asking.py, analysing.py a model and analysers, side by side
       candidates → findings  review/anchor.py      ° anchor, then merge °, suppressed °
       findings → news        review/history.py     ° unseen: what is new, still open, fixed
+                             following.py            where earlier ones stand now, what they close
                              review/threads.py     ° what others said, what people dislike
                              review/feedback.py    ° what became of findings, kinds nobody wants
       findings → judged      judging.py              a sceptical second look (review/judge.py °)

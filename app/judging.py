@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from app import log
 from app.errors import AnswerCut, AnswerInvalid, ModelError
+from app.heads import read_heads
 from app.ports import Changes, Model
 from app.review.config import Suppression
 from app.review.context import Sheet, rank_files
@@ -32,9 +33,6 @@ from app.review.priority import Priority
 from app.review.prompt import Prompt, Prompts, render_judge, render_repair
 from app.review.pull import Change
 from app.review.verdict import Verdicts, parse_verdicts
-
-READS_AT_ONCE = 4
-"""Files that are read at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,15 +150,9 @@ async def _read_heads(
     """Read the files of findings, and a few more in which the names concerned may stand."""
     own = tuple(dict.fromkeys(finding.location.path for finding in due))
     others = await asyncio.to_thread(rank_files, due, tuple(files.values()))
-    slots = asyncio.Semaphore(READS_AT_ONCE)
-
-    async def read(file: FileDiff) -> bytes | None:
-        async with slots:
-            return await _read(file, change, changes)
-
     paths = (*own, *others) if due else ()
-    heads = await asyncio.gather(*(read(files[path]) for path in paths))
-    return dict(zip(paths, heads, strict=True))
+    heads = await read_heads(change, paths, changes)
+    return {path: heads.get(path) for path in paths}
 
 
 def _make_questions(
@@ -172,12 +164,6 @@ def _make_questions(
 ) -> tuple[Question, ...]:
     sheets = {path: Sheet(files[path], head) for path, head in heads.items()}
     return make_questions(claims, notes, sheets, rules)
-
-
-async def _read(file: FileDiff, change: Change, changes: Changes) -> bytes | None:
-    if file.new_path is None or file.is_submodule or file.is_symlink:
-        return None
-    return await changes.read(change, file.new_path)
 
 
 # ---- what is asked -------------------------------------------------------------------------------

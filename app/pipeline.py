@@ -2,51 +2,41 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from app import log
+from app.analysing import run_analysers
 from app.asking import Asking, ask_model, guidelines_about, why_not
 from app.errors import Locked
-from app.judging import Judge, Judged, judge_findings
-from app.ports import Found, Memory, Model, Run, Services
+from app.following import closings, feedback_of, look_around, no_longer_proven
+from app.heads import read_heads, texts_of
+from app.judging import Judge, judge_findings
+from app.ports import Memory, Model, Run, Services
 from app.review.anchor import UNPROVEN, anchor
 from app.review.coverage import ANY_RULES, Coverage, Plan, plan_review, settle
 from app.review.event import Request
-from app.review.feedback import Feedback, What, feedback, feedback_in, set_aside
+from app.review.feedback import set_aside
 from app.review.findings import Candidate, Finding, Gate
 from app.review.guidelines import rules_of
 from app.review.history import (
     History,
-    News,
-    Now,
     doubtful,
-    lost_paths,
-    paths_outside,
     settled,
-    unknown_paths,
     unseen,
     why_again,
 )
-from app.review.judge import FAILED, NOT_SENDABLE
-from app.review.merge import MODEL, merge
+from app.review.merge import merge
 from app.review.price import Spent
 from app.review.priority import Priority
-from app.review.pull import Change, NotInDiff, Target
+from app.review.pull import Change, Target
 from app.review.rank import rank
 from app.review.receipt import Outcome, Receipt, State, broken_off, conclude, unposted
-from app.review.render import compose, render_fixed
+from app.review.render import compose
 from app.review.suppress import suppressed
-from app.review.threads import Closing, Standing
 from app.suggesting import check_suggestions
 
 UNSURE = (State.PARTIAL, State.CHECKED, State.SKIPPED)
 """Verdicts that are told to a person even where there is no finding."""
-NOT_HEARD = (FAILED, NOT_SENDABLE)
-"""Why a second look says nothing about a finding."""
 NOTHING_SPENT = Spent()
-READS_AT_ONCE = 8
-"""GitHub takes at most 100 requests at once, over all reviews of an installation."""
 
 
 async def run_review(
@@ -172,95 +162,16 @@ def covered_keys(
     return frozenset().union(*map(coverage.keys_covered_by, (*rules, ANY_RULES)))
 
 
-async def look_around(change: Change, plan: Plan, history: History, s: Services) -> Now:
-    """Learn where the code of earlier findings may be now, asking for nothing that is not needed.
-
-    A file that the diff does not know may have been renamed since; code outside of the diff is
-    looked for in its file.
-    """
-    renamed: Mapping[str, str] = {}
-    if change.pull and history.head_sha and lost_paths(history, change.diff):
-        head_sha = change.pull.head_sha
-        renamed = await s.threads.renamed(change.pull.target, history.head_sha, head_sha)
-    outside = paths_outside(history)
-    heads = texts_of(await read_heads(change, outside, s))
-    changed = {file.new_path for file in change.diff.files}
-    return Now(
-        diff=change.diff,
-        shown=plan.shown,
-        renamed=renamed,
-        heads=heads,
-        unknown=unknown_paths(change) | ((outside & changed) - heads.keys()),
-    )
-
-
-def no_longer_proven(
-    doubted: tuple[Finding, ...], judged: Judged, analysed: "Analysed"
-) -> tuple[Finding, ...]:
-    """Choose the earlier findings that a second look, or the analyser that found them, could have
-    proven again and did not."""
-    kept = {finding.fingerprint for finding in judged.gate.kept}
-    dropped = judged.gate.dropped
-    unheard = {(one.path, one.line, one.title) for one in dropped if one.reason in NOT_HEARD}
-    not_analysed = {notice.path for notice in analysed.notices}
-
-    def is_gone(finding: Finding) -> bool:
-        place = finding.location
-        if MODEL not in finding.sources:
-            return place.path not in not_analysed
-        is_heard = (place.path, place.line, finding.title) not in unheard
-        return is_heard and finding.fingerprint not in kept
-
-    return tuple(filter(is_gone, doubted))
-
-
-def closings(
-    news: News, history: History, standing: Standing, change: Change
-) -> tuple[Closing, ...]:
-    """Say for each comment of ours on what is fixed what it becomes, if that is still to be done.
-
-    What an earlier run found fixed, but could not or should not tell, is told by this one.
-    """
-    there = {finding.fingerprint for finding in news.new + news.still_open}
-    gone = {finding.fingerprint for finding in news.fixed + history.fixed} - there
-    return tuple(
-        Closing(thread=thread, body=render_fixed(thread.body, change.head_sha or ""))
-        for thread in standing.threads
-        if thread.fingerprint in gone and not (thread.is_closed and thread.is_minimized)
-    )
-
-
-def feedback_of(
-    told: tuple[Finding, ...],
-    news: News,
-    history: History,
-    standing: Standing,
-    *,
-    is_posted: bool,
-) -> tuple[Feedback, ...]:
-    """Note what became of the findings of this run and of earlier ones."""
-    return (
-        *(feedback(finding, What.SAID) for finding in told if is_posted),
-        *(feedback(finding, What.FIXED) for finding in news.fixed),
-        *feedback_in(standing.threads, history.open),
-    )
-
-
 async def prove(
     candidates: tuple[Candidate, ...], change: Change, plan: Plan, s: Services
 ) -> Gate[Finding]:
     """Keep the candidates whose quote stands in the change, or in a changed file outside of it."""
     proven = await asyncio.to_thread(anchor, candidates, change.diff, plan.shown)
     unproven = {dropped.path for dropped in proven.dropped if dropped.reason == UNPROVEN}
-    heads = await read_heads(change, unproven, s)
+    heads = await read_heads(change, unproven, s.changes)
     if not heads:
         return proven
     return await asyncio.to_thread(anchor, candidates, change.diff, plan.shown, texts_of(heads))
-
-
-def texts_of(contents: Mapping[str, bytes]) -> dict[str, str]:
-    """Read files as text, whatever their bytes."""
-    return {path: text.decode("utf-8", "surrogateescape") for path, text in contents.items()}
 
 
 def judge_of(model: Model, change: Change, request: Request, run: Run, how: Asking) -> Judge:
@@ -292,63 +203,3 @@ def least_priority(change: Change, request: Request) -> Priority:
     config = change.config
     asked = config.min_priority_automatic if request.is_automatic else config.min_priority
     return max(asked, config.fail_on or asked)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysed:
-    """What the analysers said within the focus, and what they could not look at."""
-
-    candidates: tuple[Candidate, ...] = ()
-    notices: tuple[NotInDiff, ...] = ()
-
-
-async def run_analysers(change: Change, request: Request, s: Services) -> Analysed:
-    """Run every analyser over the changed files, side by side; keep what the focus asks for."""
-    paths = {file.new_path or "" for file in change.diff.files}
-    wanted = {path for path in paths if any(finder.wants(path) for finder in s.finders)}
-    files = await read_heads(change, wanted, s)
-    found = await asyncio.gather(*(finder.find(change, files) for finder in s.finders))
-    asked = request.areas or change.config.focus
-    unread = {
-        file.path: "not analysed: needs the file"
-        for file in change.diff.files
-        if file.path in wanted and file.hunks and file.path not in files
-    }
-    return Analysed(
-        candidates=tuple(c for one in found for c in one.candidates if c.area in asked),
-        notices=tuple(
-            NotInDiff(path=path, reason=reason)
-            for path, reason in (unread | _missed(found)).items()
-        ),
-    )
-
-
-async def read_heads(change: Change, paths: Collection[str], s: Services) -> dict[str, bytes]:
-    """Read changed files at the head, a few at a time; those that cannot be had are left out."""
-    changed = [
-        file.new_path
-        for file in change.diff.files
-        if file.new_path in paths and file.hunks and not (file.is_submodule or file.is_symlink)
-    ]
-    slots = asyncio.Semaphore(READS_AT_ONCE)
-
-    async def read(path: str) -> bytes | None:
-        async with slots:
-            return await s.changes.read(change, path)
-
-    contents = await asyncio.gather(*(read(path) for path in changed if path))
-    return {
-        path: content
-        for path, content in zip(changed, contents, strict=True)
-        if path and content is not None
-    }
-
-
-def _missed(found: list[Found]) -> dict[str, str]:
-    """What the analysers themselves could not look at: path → reasons."""
-    missed: dict[str, str] = {}
-    for one in found:
-        for path, reason in (one.not_analysed or {}).items():
-            why = f"not analysed by {one.finder}: {reason}"
-            missed[path] = f"{missed[path]}; {why}" if path in missed else why
-    return missed

@@ -92,11 +92,44 @@ def unseen(findings: tuple[Finding, ...], history: History, now: Now, standing: 
     What was fixed and stands there again is news: code that comes back is not shown again. What was
     dismissed is none of this.
     """
-    unwanted = {one.fingerprint for one in history.dismissed}
     back = tuple(stands for old in history.fixed if (stands := _where_it_stands(old, now)))
     findings += tuple(f for f in back if not any(_is_the_same(g, f) for g in findings))
     dismissed = _dismissed(findings, history, now)
     findings = tuple(f for f in findings if f not in dismissed)
+    followed = _follow(findings, history, now)
+    untold = tuple(f for f in findings if f.fingerprint not in followed.told)
+    known = [_as_people_know_it(finding, standing) for finding in untold]
+    repeated = tuple(
+        f
+        for f in known
+        if f and f.summary_reason == SAID_BY_OTHERS and f.fingerprint not in standing.said
+    )
+    return News(
+        new=tuple(k or finding for finding, k in zip(untold, known, strict=True)),
+        still_open=followed.still_open,
+        fixed=followed.fixed,
+        quiet=frozenset(finding.fingerprint for finding in known if finding),
+        missed=followed.missed,
+        dropped=(
+            *(drop(finding, GATE, DISMISSED) for finding in dismissed),
+            *(drop(finding, GATE, SAID_BY_OTHERS) for finding in repeated),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Followed:
+    """What became of earlier findings; `told` are those of this run that tell of the same."""
+
+    still_open: tuple[Finding, ...]
+    fixed: tuple[Finding, ...]
+    told: frozenset[Fingerprint]
+    missed: frozenset[Fingerprint]
+
+
+def _follow(findings: tuple[Finding, ...], history: History, now: Now) -> _Followed:
+    """Follow each open finding to where its code stands, then those without to changed code."""
+    unwanted = {one.fingerprint for one in history.dismissed}
     still_open: list[Finding] = []
     gone: list[Finding] = []
     fixed: list[Finding] = []
@@ -124,30 +157,23 @@ def unseen(findings: tuple[Finding, ...], history: History, now: Now, standing: 
             still_open.append(_as_urgent(changed, (old, *again)))
         else:
             fixed.append(old)
-    new: list[Finding] = []
-    quiet: set[Fingerprint] = set()
-    dropped = [drop(finding, GATE, DISMISSED) for finding in dismissed]
-    for finding in findings:
-        if finding.fingerprint in told:
-            continue
-        if finding.fingerprint in standing.said:
-            quiet.add(finding.fingerprint)
-        elif is_unwanted(finding, standing.threads):
-            finding = replace(finding, summary_reason=UNWANTED)
-            quiet.add(finding.fingerprint)
-        elif is_said_by_others(finding, standing.threads):
-            finding = replace(finding, summary_reason=SAID_BY_OTHERS)
-            quiet.add(finding.fingerprint)
-            dropped.append(drop(finding, GATE, SAID_BY_OTHERS))
-        new.append(finding)
-    return News(
-        new=tuple(new),
+    return _Followed(
         still_open=tuple(still_open),
         fixed=tuple(fixed),
-        quiet=frozenset(quiet),
+        told=frozenset(told),
         missed=frozenset(missed),
-        dropped=tuple(dropped),
     )
+
+
+def _as_people_know_it(finding: Finding, standing: Standing) -> Finding | None:
+    """Return a finding that people know of, with where from; None for one that is news to them."""
+    if finding.fingerprint in standing.said:
+        return finding
+    if is_unwanted(finding, standing.threads):
+        return replace(finding, summary_reason=UNWANTED)
+    if is_said_by_others(finding, standing.threads):
+        return replace(finding, summary_reason=SAID_BY_OTHERS)
+    return None
 
 
 def _dismissed(findings: tuple[Finding, ...], history: History, now: Now) -> tuple[Finding, ...]:
