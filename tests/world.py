@@ -34,7 +34,6 @@ from app.parts import SystemClock
 from app.ports import Clock
 from app.recovery import Intervals
 from app.review.config import CONFIG_PATH
-from app.review.receipt import receipt_schema
 from app.settings import read_settings
 from tests.disk import has_unfinished_jobs
 from tests.events import (
@@ -47,6 +46,7 @@ from tests.events import (
 )
 from tests.judges import agree, is_second_look
 from tests.model_server import BASE_URL, ModelServer, Reply, Script
+from tests.receipt_schema import receipt_schema
 
 HOOK = "https://codex-review.test/webhook"
 PATIENCE_S = 20.0

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -353,15 +353,6 @@ def decode_receipt(text: str | bytes) -> Receipt:
     if receipt.version != VERSION:
         raise ValueError(f"this receipt has version {receipt.version}; I know {VERSION}")
     return receipt
-
-
-def receipt_schema() -> dict[str, Any]:
-    """Describe receipts as a JSON schema (draft 2020-12)."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"codex-review receipt, version {VERSION}",
-        **msgspec.json.schema(Receipt),
-    }
 
 
 def findings_of(receipt: Receipt) -> tuple[Finding, ...]:

@@ -19,7 +19,6 @@ from app.review.receipt import (
     conclude,
     decode_receipt,
     encode_receipt,
-    receipt_schema,
 )
 from tests.builders import (
     make_coverage,
@@ -28,6 +27,7 @@ from tests.builders import (
     make_location,
     make_outcome,
 )
+from tests.receipt_schema import receipt_schema
 
 SCHEMA = jsonschema.Draft202012Validator(receipt_schema())
 

@@ -33,7 +33,6 @@ from app.review.receipt import (
     is_about,
     is_blocked,
     is_reviewed,
-    receipt_schema,
     threshold,
     withdrawn,
 )
@@ -52,6 +51,7 @@ from tests.builders import (
     make_receipt_finding,
 )
 from tests.conftest import CHECKOUT
+from tests.receipt_schema import receipt_schema
 
 SHOWN = Shown((0,))
 NO_ANSWER = LeftOut(Reason.MODEL_UNAVAILABLE)
