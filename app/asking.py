@@ -40,6 +40,10 @@ ASK_THE_OPERATOR = (
     "ask the operator of this app to run codex-review doctor there, and to look for this run in "
     "what the server wrote to stderr"
 )
+RAISE_LIMIT = (
+    "raise `limits.usd_per_review`, or have the operator raise MAX_USD_PER_REVIEW, "
+    "MAX_USD_PER_PULL_REQUEST or MAX_USD_PER_MONTH"
+)
 CONCERNS_ALL = (ModelDenied, OutOfCredit, OverBudget)
 """Errors after which no other question can be answered either."""
 

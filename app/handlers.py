@@ -6,7 +6,7 @@ from typing import assert_never
 
 from app import log
 from app.alone import NoCheck, NotPosted, ThreadsToRead
-from app.asking import ASK_THE_OPERATOR, Asking
+from app.asking import ASK_THE_OPERATOR, RAISE_LIMIT, Asking
 from app.automatic import look, stop_automatic
 from app.errors import AppError, Permanent
 from app.jobs.job import (
@@ -41,10 +41,7 @@ from app.talking import answer_question, restate
 
 NOT_REVIEWED = (State.FAILED, State.OUT_OF_CREDIT)
 WAITS = "wait: it is reviewed once the operator has credit at the model server again"
-RAISE_LIMIT = (
-    "raise `limits.usd_per_review`, or have the operator raise MAX_USD_PER_REVIEW, "
-    "MAX_USD_PER_PULL_REQUEST or MAX_USD_PER_MONTH; the check run says which it was"
-)
+WHICH_LIMIT = "the check run says which it was"
 DAY_S = 86_400.0
 
 
@@ -206,7 +203,9 @@ class Handlers:
 
 
 def _remedy(receipt: Receipt) -> str:
-    return RAISE_LIMIT if Reason.OVER_BUDGET.value in receipt.reason else ASK_THE_OPERATOR
+    if Reason.OVER_BUDGET.value in receipt.reason:
+        return f"{RAISE_LIMIT}; {WHICH_LIMIT}"
+    return ASK_THE_OPERATOR
 
 
 def _log(receipt: Receipt) -> None:

@@ -6,7 +6,7 @@ What needs no model is answered at once; a question is work of its own, since a 
 import asyncio
 
 from app import log
-from app.asking import ASK_THE_OPERATOR, Asking, guidelines_about, why_not
+from app.asking import ASK_THE_OPERATOR, RAISE_LIMIT, Asking, guidelines_about, why_not
 from app.errors import (
     AnswerInvalid,
     ModelError,
@@ -42,10 +42,6 @@ MAX_PARTS = 20
 """Parts of a change among which a question outside of a thread finds the one it is about."""
 NO_MODEL = "no model is configured"
 NAME_A_MODEL = "have the operator set OPENAI_BASE_URL and MODEL"
-RAISE_LIMIT = (
-    "raise `limits.usd_per_review`, or have the operator raise MAX_USD_PER_REVIEW, "
-    "MAX_USD_PER_PULL_REQUEST or MAX_USD_PER_MONTH"
-)
 ASK_LATER = "ask again once the operator has credit at the model server"
 ASK_LESS = "ask about less at once"
 ASK_A_PERSON = "ask somebody who may read it: `paths.never_send` keeps it from every model"
